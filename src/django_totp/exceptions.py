@@ -1,0 +1,93 @@
+"""What the services raise: one tree, each error with a stable code and a sentence for people."""
+
+from django.core.signing import BadSignature, SignatureExpired
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+
+
+class TotpError(ValueError):
+    """The base of every error of django-totp. ``code`` is for programs, ``str()`` for people."""
+
+    code: str = "totp_error"
+    message: str | Promise = _("Two-factor authentication failed.")
+
+    def __str__(self) -> str:
+        return str(self.message)
+
+
+class TotpNotEnrolled(TotpError):
+    """The user has no enrollment, or none in the state that the call needs."""
+
+    code = "totp_not_enrolled"
+    message = _("User does not have an associated TOTP secret.")
+
+
+class TotpAlreadyExists(TotpError):
+    """The user has a confirmed enrollment; it must be disabled before another is made."""
+
+    code = "totp_already_exists"
+    message = _("TOTP already exists for this user.")
+
+
+class TotpNotEnabled(TotpError):
+    """A second factor was given for a user who has none."""
+
+    code = "totp_not_enabled"
+    message = _("TOTP is not enabled for this user.")
+
+
+class InvalidTotpCode(TotpError):
+    """A TOTP code was wrong, replayed or malformed: which of them is not told."""
+
+    code = "invalid_totp_code"
+    message = _("Invalid TOTP code.")
+
+
+class InvalidBackupCode(TotpError):
+    """A backup code was wrong, used or malformed: which of them is not told."""
+
+    code = "invalid_backup_code"
+    message = _("Invalid backup code.")
+
+
+class ReauthenticationRequired(TotpError):
+    """``TOTP_REAUTHENTICATE`` is on and the call came without a fresh proof."""
+
+    code = "reauthentication_required"
+    message = _("Confirm that it is you: send a valid otp_code, backup_code or password.")
+
+
+class TooManyAttempts(TotpError):
+    """TOTP codes of the account wait; the code was neither evaluated nor counted.
+
+    ``retry_after`` is the wait in whole seconds, or ``None`` where waiting does not help.
+    """
+
+    code = "too_many_attempts"
+
+    def __init__(self, retry_after: int | None) -> None:
+        super().__init__(retry_after)
+        self.retry_after = retry_after
+
+    def __str__(self) -> str:
+        if self.retry_after is None:
+            return str(
+                _("Too many wrong codes in a row. Use a backup code or ask an administrator.")
+            )
+        return ngettext(
+            "Too many wrong codes. Try again in %(seconds)d second.",
+            "Too many wrong codes. Try again in %(seconds)d seconds.",
+            self.retry_after,
+        ) % {"seconds": self.retry_after}
+
+
+class InvalidChallenge(TotpError, BadSignature):
+    """A challenge token was forged, used, or made before the account changed."""
+
+    code = "invalid_challenge"
+    message = _("Invalid or expired challenge token.")
+
+
+class ExpiredChallenge(InvalidChallenge, SignatureExpired):
+    """A challenge token is older than ``TOTP_TOKEN_MAX_AGE``."""

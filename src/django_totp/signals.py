@@ -1,0 +1,25 @@
+"""Signals. Each is sent with ``request`` (``None`` outside a request) and ``user``.
+
+The sender is the class of the user. Receivers that raise are logged by Django
+(``send_robust``) and never break what they watch.
+"""
+
+from django.dispatch import Signal
+
+# An enrollment was confirmed.
+totp_created = Signal()
+
+# An enrollment was removed: by its user, or by an administrator's reset.
+totp_disabled = Signal()
+
+# The backup codes were replaced by a new set.
+backup_codes_rotated = Signal()
+
+# A login ended with tokens after a TOTP or backup code.
+totp_login_success = totp_login_succeeded = Signal()
+
+# A login ended with tokens without a second factor, because the user has none.
+non_totp_login_success = non_totp_login_succeeded = Signal()
+
+# A code was evaluated and refused. Also sent with ``method`` ("totp" or "backup_code").
+totp_verification_failed = Signal()

@@ -1,0 +1,165 @@
+"""Fixtures named for states, and the policy for services that are missing."""
+
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import hypothesis
+import pyotp
+import pytest
+from django.conf import settings as django_settings
+from django.contrib.auth import get_user_model
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.test import override_settings
+from django.urls import reverse
+from rest_framework.response import Response
+from rest_framework.test import APIClient
+from rest_framework_simplejwt.tokens import AccessToken
+
+from django_totp.backup_code_utils import generate_backup_codes, store_backup_codes
+from django_totp.encryption import encrypt
+from django_totp.models import Totp
+from django_totp.totp import generate_totp_secret
+from tests import services
+
+hypothesis.settings.register_profile("no deadline", deadline=None)  # machines are busy at times
+hypothesis.settings.load_profile("no deadline")
+
+browser_missing = services.missing("browser")
+collect_ignore = ["browser"] if browser_missing else []
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if browser_missing and "not browser" not in config.option.markexpr:
+        services.left_out["browser"] = browser_missing
+    if services.CI and services.left_out:
+        raise pytest.UsageError(*_left_out_lines())
+
+
+def pytest_report_header() -> str:
+    chosen = (
+        django_settings.DATABASES["default"]["ENGINE"],
+        django_settings.AUTH_USER_MODEL,
+        django_settings.CACHES["default"]["BACKEND"],
+    )
+    return f"runs on: {', '.join(chosen)}"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if services.left_out:
+        terminalreporter.section("left out", yellow=True)
+        for line in _left_out_lines():
+            terminalreporter.line(line, yellow=True)
+
+
+def _left_out_lines() -> list[str]:
+    return [f"Left out, {name}: {reason}" for name, reason in services.left_out.items()]
+
+
+@pytest.fixture(autouse=True)
+def _cache_of_its_own() -> Iterator[None]:
+    """Give each test keys of its own: ``cache.clear()`` would empty Redis for all workers."""
+    cache = {**django_settings.CACHES["default"], "KEY_PREFIX": uuid.uuid4().hex}
+    with override_settings(CACHES={"default": cache}):
+        yield
+
+
+@pytest.fixture
+def password() -> str:
+    return "correct horse battery staple"
+
+
+@pytest.fixture
+def make_user(db: None, password: str) -> Callable[..., AbstractBaseUser]:
+    """Return a function that creates a user of the given name, with the password ``password``."""
+
+    def make_user(name: str, **fields: Any) -> AbstractBaseUser:
+        model = get_user_model()
+        names = {model.USERNAME_FIELD: f"{name}@example.com", "password": password}
+        return model._default_manager.create_user(**names, **fields)
+
+    return make_user
+
+
+@pytest.fixture
+def user(make_user: Callable[..., AbstractBaseUser]) -> AbstractBaseUser:
+    """Return a user without a second factor."""
+    return make_user("ada")
+
+
+@pytest.fixture
+def secret() -> str:
+    return generate_totp_secret()
+
+
+@pytest.fixture
+def backup_codes() -> list[str]:
+    return generate_backup_codes()
+
+
+@pytest.fixture
+def pending_user(user: AbstractBaseUser, secret: str) -> AbstractBaseUser:
+    """Return the user with ``secret``, which is not confirmed yet."""
+    Totp.objects.create(user=user, secret_key=encrypt(secret))
+    return user
+
+
+@pytest.fixture
+def enrolled_user(pending_user: AbstractBaseUser, backup_codes: list[str]) -> AbstractBaseUser:
+    """Return the user with ``secret`` and ``backup_codes``, confirmed."""
+    store_backup_codes(pending_user, backup_codes)
+    return pending_user
+
+
+@pytest.fixture
+def otp() -> Callable[..., str]:
+    """Return a function that gives the code of a secret, ``offset`` time steps from ``at``."""
+
+    def otp(secret: str, *, at: float | None = None, offset: int = 0) -> str:
+        return pyotp.TOTP(secret).at(int(time.time() if at is None else at) + 30 * offset)
+
+    return otp
+
+
+@pytest.fixture
+def api() -> APIClient:
+    """Return a client of the HTTP API that is not signed in."""
+    return APIClient()
+
+
+@pytest.fixture
+def sign_in() -> Callable[[AbstractBaseUser], APIClient]:
+    """Return a function that gives a client with an access token of a user."""
+
+    def sign_in(user: AbstractBaseUser) -> APIClient:
+        return APIClient(HTTP_AUTHORIZATION=f"Bearer {AccessToken.for_user(user)}")
+
+    return sign_in
+
+
+@pytest.fixture
+def signed_in(
+    user: AbstractBaseUser, sign_in: Callable[[AbstractBaseUser], APIClient]
+) -> APIClient:
+    """Return a client that is signed in as ``user``, whichever state that is in."""
+    return sign_in(user)
+
+
+@pytest.fixture
+def login(api: APIClient, password: str) -> Callable[..., Response]:
+    """Return a function that logs a user in over HTTP and gives the last response.
+
+    The second step is taken if it gets ``otp_code`` or ``backup_code``.
+    """
+
+    def login(user: AbstractBaseUser, **code: str) -> Response:
+        credentials = {user.USERNAME_FIELD: user.get_username(), "password": password}
+        response = api.post(reverse("jwt-create"), credentials, format="json")
+        if not code:
+            return response
+        challenge = response.json()["totp_challenge_token"]
+        body = {"totp_challenge_token": challenge, **code}
+        return api.post(reverse("jwt-totp-verify"), body, format="json")
+
+    return login
