@@ -1,0 +1,107 @@
+"""The bodies of the HTTP API. A class is a request or a response, never both."""
+
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.utils.translation import gettext_lazy as _
+from rest_framework import serializers
+
+PASSWORD_LENGTH = 4096
+CODE_LENGTH = 255
+TOKEN_LENGTH = 4096
+
+
+class StringField(serializers.CharField):
+    """A string that came as a string: a number is no code, and no password."""
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
+class EmptySerializer(serializers.Serializer[Any]):
+    """A request or a response without a body."""
+
+
+class TotpConfirmRequest(serializers.Serializer[Any]):
+    input_code = StringField(max_length=CODE_LENGTH)
+
+
+class ReauthenticationRequest(serializers.Serializer[Any]):
+    """At most one fresh proof; whether one is needed is ``TOTP_REAUTHENTICATE``."""
+
+    otp_code = StringField(max_length=CODE_LENGTH, required=False, allow_blank=True)
+    backup_code = StringField(max_length=CODE_LENGTH, required=False, allow_blank=True)
+    password = StringField(
+        max_length=PASSWORD_LENGTH, required=False, allow_blank=True, trim_whitespace=False
+    )
+
+
+class JWTCreateRequest(serializers.Serializer[Any]):
+    """The user name, under the name that the user model gives it, and the password."""
+
+    password = StringField(
+        max_length=PASSWORD_LENGTH, trim_whitespace=False, style={"input_type": "password"}
+    )
+
+    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
+        model = get_user_model()
+        length = getattr(model._meta.get_field(model.USERNAME_FIELD), "max_length", None)
+        return {model.USERNAME_FIELD: StringField(max_length=length), **super().get_fields()}
+
+
+class JWTTotpVerifyRequest(serializers.Serializer[Any]):
+    totp_challenge_token = StringField(max_length=TOKEN_LENGTH)
+    otp_code = StringField(max_length=CODE_LENGTH, required=False, allow_blank=True)
+    backup_code = StringField(max_length=CODE_LENGTH, required=False, allow_blank=True)
+
+    default_error_messages = {
+        "both_codes": _("Provide only one of otp_code or backup_code, not both."),
+        "no_code": _("Either otp_code or backup_code is required."),
+    }
+
+    def validate(self, attrs: dict[str, str]) -> dict[str, str]:
+        given = [name for name in ("otp_code", "backup_code") if attrs.get(name)]
+        if len(given) != 1:
+            self.fail("both_codes" if given else "no_code")
+        return {name: attrs[name] for name in ("totp_challenge_token", *given)}
+
+
+class TotpCreateResponse(serializers.Serializer[Any]):
+    svg = serializers.CharField(help_text=_("The QR code, as an inline SVG element."))
+    secret = serializers.CharField(help_text=_("The secret in base32, for typing in."))
+    otpauth_uri = serializers.CharField(help_text=_("The same as a link for a phone."))
+
+
+class BackupCodesResponse(serializers.Serializer[Any]):
+    backup_codes = serializers.ListField(child=serializers.CharField())
+
+
+class TotpStatusResponse(serializers.Serializer[Any]):
+    is_totp_enabled = serializers.BooleanField()
+    is_pending = serializers.BooleanField()
+    created_at = serializers.DateTimeField(allow_null=True)
+    confirmed_at = serializers.DateTimeField(allow_null=True)
+    backup_codes_remaining = serializers.IntegerField()
+
+
+class TokenPairResponse(serializers.Serializer[Any]):
+    refresh = serializers.CharField()
+    access = serializers.CharField()
+
+
+class ChallengeResponse(serializers.Serializer[Any]):
+    is_totp_enabled = serializers.BooleanField()
+    totp_challenge_token = serializers.CharField()
+
+
+class SignedInResponse(TokenPairResponse):
+    is_totp_enabled = serializers.BooleanField()
+
+
+class ErrorResponse(serializers.Serializer[Any]):
+    """Any error: a sentence for a person, a code for a program, and beside them field errors."""
+
+    detail = serializers.CharField()
+    code = serializers.CharField()

@@ -1,0 +1,15 @@
+from django.urls import path
+
+from django_totp.views import api
+
+urlpatterns = [
+    path("totp/", api.TotpStatusView.as_view(), name="totp-status"),
+    path("totp/create/", api.TotpCreateView.as_view(), name="totp-create"),
+    path("totp/confirm/", api.TotpConfirmView.as_view(), name="totp-confirm"),
+    path("totp/disable/", api.TotpDisableView.as_view(), name="totp-disable"),
+    path(
+        "totp/rotate_backup_codes/",
+        api.TotpRotateBackupCodesView.as_view(),
+        name="totp-rotate-backup-codes",
+    ),
+]

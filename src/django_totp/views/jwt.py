@@ -1,0 +1,115 @@
+"""Login in two steps that ends in JSON web tokens. All that knows simplejwt is here."""
+
+import logging
+import time
+from typing import Any
+
+from django.contrib.auth import authenticate
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.models import update_last_login
+from django.core.exceptions import ObjectDoesNotExist, ValidationError
+from django.utils.module_loading import import_string
+from django.utils.translation import gettext_lazy as _
+from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.exceptions import ValidationError as InvalidBody
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.settings import api_settings as drf
+from rest_framework_simplejwt.exceptions import InvalidToken
+from rest_framework_simplejwt.settings import api_settings
+from rest_framework_simplejwt.views import TokenRefreshView, TokenVerifyView, TokenViewBase
+
+from django_totp import events, signals
+from django_totp.auth import challenge_if_enabled, finish_login
+from django_totp.serializers import JWTCreateRequest, JWTTotpVerifyRequest
+
+from .base import TotpView
+
+# Deleted, or named by a key that is none in the user model of today.
+NO_SUCH_USER = (ObjectDoesNotExist, ValidationError, ValueError)
+
+
+class LoginView(TotpView):
+    """Nobody is signed in here, and a stale ``Authorization`` header keeps nobody out."""
+
+    authentication_classes = ()
+    permission_classes = ()
+
+    def get_authenticate_header(self, request: Request) -> str:
+        return TokenViewBase().get_authenticate_header(request)
+
+    def token_pair(self, user: AbstractBaseUser, *amr: str) -> dict[str, str]:
+        """Return the tokens that end a login of ``user`` by the methods ``amr`` (RFC 8176)."""
+        refresh: Any = import_string(api_settings.TOKEN_OBTAIN_SERIALIZER).get_token(user)
+        refresh["amr"] = list(amr)
+        refresh["auth_time"] = int(time.time())
+        if api_settings.UPDATE_LAST_LOGIN:
+            update_last_login(None, user)  # type: ignore[arg-type]
+        return {"refresh": str(refresh), "access": str(refresh.access_token)}
+
+
+class JWTCreateView(LoginView):
+    """The first step: a password gives tokens or, where TOTP is on, a challenge token."""
+
+    def post(self, request: Request) -> Response:
+        user = self._authenticate(request)
+        challenge = challenge_if_enabled(user)
+        if challenge is not None:
+            return Response({"is_totp_enabled": True, "totp_challenge_token": challenge})
+        tokens = self.token_pair(user, "pwd")
+        events.record("login", user, request, method="password")
+        events.send(signals.non_totp_login_success, user, request)
+        return Response({"is_totp_enabled": False, **tokens})
+
+    def _authenticate(self, request: Request) -> AbstractBaseUser:
+        user = authenticate(request._request, **self.read(JWTCreateRequest))
+        if user is None or not api_settings.USER_AUTHENTICATION_RULE(user):
+            events.record("login_failed", user, request, level=logging.WARNING, method="password")
+            raise AuthenticationFailed(_("Invalid credentials."), "invalid_credentials")
+        return user
+
+
+class JWTTotpVerifyView(LoginView):
+    """The second step: a challenge token and a code give tokens."""
+
+    challenge_field = "totp_challenge_token"
+
+    def post(self, request: Request) -> Response:
+        data = self.read(JWTTotpVerifyRequest)
+        user = finish_login(
+            data.pop(self.challenge_field),
+            **data,
+            may_sign_in=api_settings.USER_AUTHENTICATION_RULE,
+            request=request,
+        )
+        tokens = self.token_pair(user, "pwd", "otp")
+        method = "backup_code" if "backup_code" in data else "totp"
+        events.record("login", user, request, method=method)
+        events.send(signals.totp_login_success, user, request)
+        return Response(tokens)
+
+
+class TokenView(TotpView):
+    """The base of what reads a JWT: one that is not valid, for whatever reason, gets a 401.
+
+    simplejwt lets the errors of a search for the user pass. DRF makes some of them, and a
+    blacklisted token, errors of a whole body: a 400 to a body whose fields are in order.
+    """
+
+    def handle_exception(self, exc: Exception) -> Response:
+        if isinstance(exc, NO_SUCH_USER) or self._is_of_whole_body(exc):
+            exc = InvalidToken()
+        return super().handle_exception(exc)
+
+    def _is_of_whole_body(self, exc: Exception) -> bool:
+        if not isinstance(exc, InvalidBody) or not isinstance(self.request.data, dict):
+            return False
+        return list(exc.detail) == [drf.NON_FIELD_ERRORS_KEY]
+
+
+class JWTRefreshView(TokenView, TokenRefreshView):
+    """A refresh token gives a new access token, as long as its user may sign in."""
+
+
+class JWTVerifyView(TokenView, TokenVerifyView):
+    """Whether a token is valid, for clients that cannot check its signature themselves."""

@@ -1,0 +1,248 @@
+"""What holds when requests come at one moment, with threads and connections that are real.
+
+Runs on the database that ``DATABASE`` names. Whoever loses a race must get an error of this
+package: an error of the database in one of the answers fails the test.
+"""
+
+from collections import Counter
+from functools import partial
+
+import pytest
+
+from django_totp.auth import finish_login, generate_challenge_token
+from django_totp.backup_code_utils import (
+    generate_backup_codes,
+    rotate_backup_codes,
+    store_backup_codes,
+    verify_backup_code,
+)
+from django_totp.encryption import decrypt, encrypt
+from django_totp.exceptions import (
+    InvalidBackupCode,
+    InvalidChallenge,
+    InvalidTotpCode,
+    TooManyAttempts,
+    TotpAlreadyExists,
+    TotpNotEnabled,
+    TotpNotEnrolled,
+)
+from django_totp.models import BackupCode, Totp
+from django_totp.totp import (
+    TotpSetup,
+    confirm_totp_setup,
+    disable_totp,
+    generate_totp_secret,
+    start_totp_setup,
+    verify_totp_code,
+)
+
+from .rivals import at_once
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+CROWD = 10
+ROUNDS = range(3)
+WRONG = "wrong"
+
+
+@pytest.fixture
+def patient(settings):
+    """Let no number of wrong codes lead to a wait."""
+    settings.TOTP_FAILURE_LIMIT = 1000
+
+
+def totp():
+    return Totp.objects.get()
+
+
+def kinds(answers):
+    """Count the answers by what they are: the type of an error, or else the value."""
+    return Counter(type(each) if isinstance(each, Exception) else each for each in answers)
+
+
+def errors(answers):
+    return {type(answer) for answer in answers if isinstance(answer, Exception)}
+
+
+def unused_codes():
+    return sorted(decrypt(code.code) for code in BackupCode.objects.filter(is_used=False))
+
+
+# --- Codes ---
+
+
+def test_of_many_uses_of_a_code_one_is_accepted(enrolled_user, secret, otp, patient):
+    answers = at_once(*[partial(verify_totp_code, enrolled_user, otp(secret))] * CROWD)
+    assert kinds(answers) == {True: 1, False: CROWD - 1}
+    assert totp().verifications == 1
+
+
+def test_of_many_uses_of_a_backup_code_one_is_accepted(enrolled_user, backup_codes, patient):
+    answers = at_once(*[partial(verify_backup_code, enrolled_user, backup_codes[0])] * CROWD)
+    assert kinds(answers) == {True: 1, False: CROWD - 1}
+    assert unused_codes() == sorted(backup_codes[1:])
+
+
+def test_all_backup_codes_are_accepted_at_once(enrolled_user, backup_codes):
+    answers = at_once(*[partial(verify_backup_code, enrolled_user, code) for code in backup_codes])
+    assert kinds(answers) == {True: len(backup_codes)}
+    assert totp().verifications == len(backup_codes)
+
+
+def test_all_wrong_codes_are_counted(enrolled_user, patient):
+    guesses = [partial(verify_totp_code, enrolled_user, WRONG)] * CROWD
+    guesses += [partial(verify_backup_code, enrolled_user, WRONG)] * CROWD
+    assert kinds(at_once(*guesses)) == {False: 2 * CROWD}
+    assert totp().failures == 2 * CROWD
+
+
+def test_parallel_guesses_buy_no_extra_ones(enrolled_user):
+    answers = at_once(*[partial(verify_totp_code, enrolled_user, WRONG)] * 2 * CROWD)
+    assert kinds(answers) == {False: 6, TooManyAttempts: 2 * CROWD - 6}
+    assert totp().failures == 6
+
+
+def test_a_right_code_among_wrong_ones_is_accepted_once(enrolled_user, secret, otp, patient):
+    guesses = [partial(verify_totp_code, enrolled_user, WRONG)] * CROWD
+    guesses += [partial(verify_totp_code, enrolled_user, otp(secret))] * 3
+    assert kinds(at_once(*guesses)) == {True: 1, False: CROWD + 2}
+    assert totp().failures <= CROWD + 2
+    assert totp().version >= CROWD + 3
+
+
+# --- Logins ---
+
+
+def test_a_challenge_raced_with_different_codes_ends_one_login(
+    enrolled_user, secret, otp, backup_codes
+):
+    challenge = generate_challenge_token(enrolled_user)
+    tries = [{"otp_code": otp(secret, offset=offset)} for offset in (-1, 0, 1)]
+    tries += [{"backup_code": code} for code in backup_codes[:5]]
+    answers = at_once(*[partial(finish_login, challenge, **code) for code in tries])
+    assert kinds(answers) == {enrolled_user: 1, InvalidChallenge: len(tries) - 1}
+    assert totp().verifications == 1
+    assert BackupCode.objects.filter(is_used=True).count() <= 1
+
+
+def test_a_code_raced_with_different_challenges_ends_one_login(enrolled_user, secret, otp):
+    challenges = [generate_challenge_token(enrolled_user) for _ in range(CROWD)]
+    login = [partial(finish_login, challenge, otp_code=otp(secret)) for challenge in challenges]
+    answers = at_once(*login)
+    assert kinds(answers)[enrolled_user] == 1
+    assert errors(answers) <= {InvalidChallenge, InvalidTotpCode}
+
+
+def test_wrong_codes_beside_a_login_do_not_end_it(enrolled_user, secret, otp, patient):
+    challenge = generate_challenge_token(enrolled_user)
+    guesses = [partial(verify_totp_code, enrolled_user, WRONG)] * CROWD
+    *_, answer = at_once(*guesses, partial(finish_login, challenge, otp_code=otp(secret)))
+    assert answer == enrolled_user
+
+
+# --- Enrollments ---
+
+
+def test_of_many_confirmations_one_gives_codes(pending_user, secret, otp):
+    answers = at_once(*[partial(confirm_totp_setup, pending_user, otp(secret))] * CROWD)
+    [codes] = [answer for answer in answers if isinstance(answer, list)]
+    assert errors(answers) == {TotpAlreadyExists}
+    assert unused_codes() == sorted(codes)
+
+
+def test_of_many_setups_one_stands(user, otp):
+    setups = at_once(*[partial(start_totp_setup, user)] * CROWD)
+    assert all(isinstance(setup, TotpSetup) for setup in setups)
+    [standing] = [setup for setup in setups if setup.secret == decrypt(totp().secret_key)]
+    assert confirm_totp_setup(user, otp(standing.secret))
+
+
+@pytest.mark.parametrize("attempt", ROUNDS)
+def test_what_was_confirmed_is_what_is_on(pending_user, secret, otp, attempt):
+    confirm = partial(confirm_totp_setup, pending_user, otp(secret))
+    *answers, codes = at_once(*[partial(start_totp_setup, pending_user)] * 3, confirm)
+    if isinstance(codes, list):
+        assert decrypt(totp().secret_key) == secret
+        assert (totp().is_enabled, unused_codes()) == (True, sorted(codes))
+    else:
+        assert isinstance(codes, InvalidTotpCode)
+        assert not totp().is_enabled
+    assert errors(answers) <= {TotpAlreadyExists}
+
+
+@pytest.mark.parametrize("attempt", ROUNDS)
+def test_a_set_of_backup_codes_is_replaced_as_a_whole(enrolled_user, attempt):
+    given = [generate_backup_codes() for _ in range(3)]
+    stores = [partial(store_backup_codes, enrolled_user, codes) for codes in given]
+    answers = at_once(*[partial(rotate_backup_codes, enrolled_user)] * 3, *stores)
+    assert errors(answers) == set()
+    assert unused_codes() in [sorted(codes) for codes in answers]
+
+
+@pytest.mark.parametrize("attempt", ROUNDS)
+def test_a_rotation_beside_logins_leaves_a_whole_new_set(enrolled_user, backup_codes, attempt):
+    challenge = generate_challenge_token(enrolled_user)
+    logins = [partial(finish_login, challenge, backup_code=code) for code in backup_codes[:5]]
+    *answers, codes = at_once(*logins, partial(rotate_backup_codes, enrolled_user))
+    assert unused_codes() == sorted(codes)
+    assert kinds(answers)[enrolled_user] <= 1
+    assert errors(answers) <= {InvalidChallenge, InvalidBackupCode}
+
+
+# --- The end of an enrollment ---
+
+
+@pytest.mark.parametrize("attempt", ROUNDS)
+def test_one_of_many_removals_removes(enrolled_user, attempt):
+    answers = at_once(*[partial(disable_totp, enrolled_user)] * CROWD)
+    assert kinds(answers) == {None: 1, TotpNotEnrolled: CROWD - 1}
+    assert (Totp.objects.count(), BackupCode.objects.count()) == (0, 0)
+
+
+@pytest.mark.parametrize("attempt", ROUNDS)
+def test_a_removal_beside_everything_else_leaves_nothing(
+    enrolled_user, secret, otp, backup_codes, attempt
+):
+    challenge = generate_challenge_token(enrolled_user)
+    disabled, *answers = at_once(
+        partial(disable_totp, enrolled_user),
+        partial(rotate_backup_codes, enrolled_user),
+        partial(store_backup_codes, enrolled_user, generate_backup_codes()),
+        partial(verify_totp_code, enrolled_user, WRONG),
+        partial(verify_backup_code, enrolled_user, backup_codes[0]),
+        partial(finish_login, challenge, otp_code=otp(secret)),
+        partial(finish_login, challenge, backup_code=backup_codes[1]),
+    )
+    assert disabled is None
+    assert errors(answers) <= {TotpNotEnrolled, TotpNotEnabled, InvalidChallenge, InvalidBackupCode}
+    assert (Totp.objects.count(), BackupCode.objects.count()) == (0, 0)
+
+
+@pytest.mark.parametrize("attempt", ROUNDS)
+def test_a_removal_beside_a_confirmation_leaves_nothing(pending_user, secret, otp, attempt):
+    disabled, *answers = at_once(
+        partial(disable_totp, pending_user),
+        *[partial(confirm_totp_setup, pending_user, otp(secret))] * 3,
+        partial(store_backup_codes, pending_user, generate_backup_codes()),
+    )
+    assert disabled is None
+    assert errors(answers) <= {TotpNotEnrolled, TotpAlreadyExists}
+    assert (Totp.objects.count(), BackupCode.objects.count()) == (0, 0)
+
+
+@pytest.mark.parametrize("attempt", ROUNDS)
+def test_a_removal_beside_setups_leaves_one_or_none(pending_user, attempt):
+    answers = at_once(
+        *[partial(disable_totp, pending_user)] * 3, *[partial(start_totp_setup, pending_user)] * 3
+    )
+    assert errors(answers) <= {TotpNotEnrolled}
+    assert Totp.objects.count() <= 1
+
+
+def test_accounts_do_not_hold_each_other_up(make_user, otp):
+    secrets = {make_user(f"user{number}"): generate_totp_secret() for number in range(CROWD)}
+    for user, secret in secrets.items():
+        Totp.objects.create(user=user, secret_key=encrypt(secret))
+        store_backup_codes(user, [])
+    uses = [partial(verify_totp_code, user, otp(secret)) for user, secret in secrets.items()]
+    assert kinds(at_once(*uses)) == {True: CROWD}

@@ -1,0 +1,140 @@
+"""What an endpoint costs in statements: SQL and transaction commands, authentication included.
+
+An ORM statement costs several times the whole check of a code, so this count is the
+performance. It is counted outside of any transaction of the test, which would put savepoints
+in the place of BEGIN and COMMIT.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from rest_framework.test import APIClient
+from rest_framework_simplejwt.tokens import api_settings
+
+from django_totp.auth import generate_challenge_token
+from tests.endpoints import GET, wrong_code
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+# simplejwt stores each refresh token that it makes.
+TOKENS = int(apps.is_installed("rest_framework_simplejwt.token_blacklist"))
+
+
+@pytest.fixture
+def cost(settings: Any) -> Callable[..., tuple[int, int]]:
+    """Return a function that calls an endpoint and gives what it cost: (SQL, transactions)."""
+    settings.TOTP_THROTTLE_RATE = "1000/minute"
+
+    def cost(client: APIClient, name: str, status: int, **body: str) -> tuple[int, int]:
+        post = client.get if name in GET else client.post
+        with CaptureQueriesContext(connection) as captured:
+            response = post(reverse(name), body, **({} if name in GET else {"format": "json"}))
+        assert response.status_code == status, response.content
+        commands = [query["sql"].split()[0].upper() for query in captured]
+        in_transactions = Counter(commands)["BEGIN"] + Counter(commands)["COMMIT"]
+        assert not {"SAVEPOINT", "RELEASE", "ROLLBACK"} & set(commands), commands
+        return len(commands) - in_transactions, in_transactions
+
+    return cost
+
+
+@pytest.fixture
+def second_step(cost, api, enrolled_user):
+    """Return a function that takes the second step of a login and gives what it cost."""
+
+    def second_step(status: int, **code: str) -> tuple[int, int]:
+        token = generate_challenge_token(enrolled_user)
+        return cost(api, "jwt-totp-verify", status, totp_challenge_token=token, **code)
+
+    return second_step
+
+
+@pytest.fixture
+def credentials(user, password):
+    return {user.USERNAME_FIELD: user.get_username(), "password": password}
+
+
+def test_the_commands_of_a_transaction_are_counted(db):
+    """Else the other tests here would count too little and pass."""
+    with CaptureQueriesContext(connection) as captured, transaction.atomic():
+        pass
+    assert [query["sql"] for query in captured] == ["BEGIN", "COMMIT"]
+
+
+def test_login_with_a_password(cost, api, credentials):
+    assert cost(api, "jwt-create", 200, **credentials) == (2 + TOKENS, 0)
+
+
+def test_first_step(cost, api, enrolled_user, credentials):
+    assert cost(api, "jwt-create", 200, **credentials) == (2, 0)
+
+
+def test_right_code(second_step, secret, otp):
+    assert second_step(200, otp_code=otp(secret)) == (2 + TOKENS, 0)
+
+
+def test_wrong_code(second_step, secret):
+    assert second_step(400, otp_code=wrong_code(secret)) == (2, 0)
+
+
+def test_replayed_code(second_step, secret, otp):
+    code = otp(secret)
+    second_step(200, otp_code=code)
+    assert second_step(400, otp_code=code) == (2, 0)
+
+
+def test_code_during_the_wait(settings, second_step, secret):
+    settings.TOTP_FAILURE_LIMIT = 0
+    second_step(400, otp_code=wrong_code(secret))
+    assert second_step(429, otp_code=wrong_code(secret)) == (1, 0)
+
+
+def test_backup_code(second_step, backup_codes):
+    assert second_step(200, backup_code=backup_codes[0]) == (3 + TOKENS, 2)
+
+
+def test_wrong_backup_code(second_step):
+    assert second_step(400, backup_code="abcd-efgh-jkmn-pqrs") == (3, 2)
+
+
+def test_last_login(monkeypatch, cost, api, credentials):
+    monkeypatch.setattr(api_settings, "UPDATE_LAST_LOGIN", True)
+    assert cost(api, "jwt-create", 200, **credentials) == (3 + TOKENS, 0)
+
+
+def test_create(cost, signed_in):
+    assert cost(signed_in, "totp-create", 201) == (3, 2)
+
+
+def test_create_again(cost, pending_user, signed_in):
+    assert cost(signed_in, "totp-create", 201) == (3, 0)
+
+
+def test_confirm(cost, pending_user, signed_in, secret, otp):
+    assert cost(signed_in, "totp-confirm", 200, input_code=otp(secret)) == (4, 2)
+
+
+def test_confirm_with_a_wrong_code(cost, pending_user, signed_in, secret):
+    assert cost(signed_in, "totp-confirm", 400, input_code=wrong_code(secret)) == (3, 0)
+
+
+def test_disable(cost, enrolled_user, signed_in):
+    assert cost(signed_in, "totp-disable", 204) == (4, 2)
+
+
+def test_rotate(cost, enrolled_user, signed_in):
+    assert cost(signed_in, "totp-rotate-backup-codes", 200) == (5, 2)
+
+
+def test_status(cost, enrolled_user, signed_in):
+    assert cost(signed_in, "totp-status", 200) == (2, 0)
+
+
+def test_status_without_an_enrollment(cost, signed_in):
+    assert cost(signed_in, "totp-status", 200) == (2, 0)
