@@ -1,0 +1,137 @@
+"""The audit of a project that has every side door, with the packages that ship them."""
+
+import ast
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from django_totp.audit import doors
+from tests import services
+
+ROOT = Path(__file__).parents[2]
+MISSING = services.missing("sidedoors")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(MISSING), reason=MISSING)]
+
+OWN = "tests.sidedoors.views"
+AUTH = "django.contrib.auth.views"
+OAUTH2 = "allauth.socialaccount.providers.oauth2.views.OAuth2CallbackView"
+HEADLESS = "allauth.headless.account.views"
+PROVIDER_TOKEN = "allauth.headless.socialaccount.views.ProviderTokenView"
+
+FOUND = [
+    ("/own/tokens/", f"{OWN}.OwnTokens"),
+    ("/own/by-serializer/", f"{OWN}.BySerializer"),
+    ("/own/by-setting/", f"{OWN}.BySetting"),
+    ("/own/by-auth-token/", f"{OWN}.ByAuthToken"),
+    ("/own/knox/", f"{OWN}.OwnKnoxLogin"),
+    ("/own/knox-basic/", f"{OWN}.BasicKnoxLogin"),
+    ("/own/knox-basic/", f"{OWN}.BasicKnoxLogin"),  # as a login, and with each request
+    ("/own/social/", f"{OWN}.OwnSocialLogin"),
+    ("/own/reset/<uidb64>/<token>/", f"{OWN}.OwnReset"),
+    ("/own/reset-by-argument/", f"{AUTH}.PasswordResetConfirmView"),
+    ("/own/reports/", f"{OWN}.Reports"),
+    ("/own/report/", f"{OWN}.report"),
+    ("/own/partial/", f"{AUTH}.LoginView"),
+    ("/own/decorated/", f"{AUTH}.LoginView"),
+    ("/own/admin/login/", f"{OWN}.OwnSite.login"),
+    ("/own/decorated-admin/login/", f"{OWN}.OwnSite.login"),
+    ("/report-set/totals/", f"{OWN}.ReportSet"),
+    ("/jwt/", "rest_framework_simplejwt.views.TokenObtainPairView"),
+    ("/sliding/", "rest_framework_simplejwt.views.TokenObtainSlidingView"),
+    ("/auth-token/", "rest_framework.authtoken.views.ObtainAuthToken"),
+    ("/auth-token-again/", "rest_framework.authtoken.views.ObtainAuthToken"),
+    ("/admin/login/", "django.contrib.admin.sites.AdminSite.login"),
+    ("/api-auth/login/", f"{AUTH}.LoginView"),
+    ("/djoser/token/login/?", "djoser.views.TokenCreateView"),
+    ("/djoser/jwt/create/?", "rest_framework_simplejwt.views.TokenObtainPairView"),
+    (r"/djoser/o/(?P<provider>\S+)/", "djoser.social.views.ProviderAuthView"),
+    ("/dj-rest-auth/login/?", "dj_rest_auth.views.LoginView"),
+    ("/allauth/login/", "allauth.account.views.LoginView"),
+    ("/allauth/facebook/login/callback/", OAUTH2),
+    (
+        "/allauth/facebook/login/token/",
+        "allauth.socialaccount.providers.facebook.views.LoginByTokenView",
+    ),
+    ("/allauth/github/login/callback/", OAUTH2),
+    ("/allauth/google/login/callback/", OAUTH2),
+    (
+        "/allauth/google/login/token/",
+        "allauth.socialaccount.providers.google.views.LoginByTokenView",
+    ),
+    (
+        "/allauth/twitter/login/callback/",
+        "allauth.socialaccount.providers.oauth.views.OAuthCallbackView",
+    ),
+    ("/headless/browser/v1/auth/login", f"{HEADLESS}.LoginView"),
+    ("/headless/app/v1/auth/login", f"{HEADLESS}.LoginView"),
+    ("/headless/browser/v1/auth/provider/token", PROVIDER_TOKEN),
+    ("/headless/app/v1/auth/provider/token", PROVIDER_TOKEN),
+    ("/social/complete/<str:backend>/", "social_django.views.complete"),
+    ("/en-us/accounts/login/", f"{AUTH}.LoginView"),
+]
+KNOX = ("/knox/login/", "knox.views.LoginView")  # a password gets in only by Basic
+OPENED_BY_SETTINGS = [
+    KNOX,
+    ("*", "REST_FRAMEWORK.DEFAULT_AUTHENTICATION_CLASSES"),
+    ("/allauth/login/code/confirm/", "allauth.account.views.ConfirmLoginCodeView"),
+    (
+        "/allauth/password/reset/key/(?P<uidb36>[0-9A-Za-z]+)-(?P<key>.+)/",
+        "allauth.account.views.PasswordResetFromKeyView",
+    ),
+    ("/headless/browser/v1/auth/code/confirm", f"{HEADLESS}.ConfirmLoginCodeView"),
+    ("/headless/app/v1/auth/code/confirm", f"{HEADLESS}.ConfirmLoginCodeView"),
+    ("/headless/browser/v1/auth/password/reset", f"{HEADLESS}.ResetPasswordView"),
+    ("/headless/app/v1/auth/password/reset", f"{HEADLESS}.ResetPasswordView"),
+]
+MODULES = {"serializers", "sites", "views"}
+SOCIAL_ONLY = {"allauth.account.views.LoginView", f"{HEADLESS}.LoginView"}
+
+
+def audit(**environment):
+    """Return what the command finds in a process of its own, as (url, view)."""
+    inherited = {name: value for name, value in os.environ.items() if "PYTEST" not in name}
+    inherited["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
+    inherited["DJANGO_SETTINGS_MODULE"] = "tests.sidedoors.settings"
+    done = subprocess.run(
+        [sys.executable, "-m", "django", "totp_audit", "--format", "json"],
+        env=inherited | environment,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 1, done.stderr
+    assert "never ask for the second factor." in done.stderr
+    return Counter((finding["url"], finding["view"]) for finding in json.loads(done.stdout))
+
+
+def test_names_every_door_and_nothing_else():
+    assert audit() == Counter(FOUND)
+
+
+def test_names_the_doors_that_settings_open():
+    assert audit(SIDE_DOORS="open") == Counter(FOUND + OPENED_BY_SETTINGS)
+
+
+def test_an_allauth_that_takes_no_password_has_no_password_login():
+    found = audit(SIDE_DOORS="social only")
+    assert found == Counter(door for door in FOUND if door[1] not in SOCIAL_ONLY)
+
+
+@pytest.mark.parametrize("name", sorted({*doors.DOORS, *doors.CREDENTIAL_SERIALIZERS}))
+def test_what_is_known_by_name_exists(name):
+    """A package that renames a view would otherwise open a door that nobody sees."""
+    parts = name.split(".")
+    end = max(parts.index(module) for module in MODULES if module in parts) + 1
+    spec = importlib.util.find_spec(".".join(parts[:end]))
+    defined = ast.parse(Path(spec.origin).read_text(encoding="utf-8")).body
+    for part in parts[end:]:
+        [found] = [node for node in defined if getattr(node, "name", "") == part]
+        defined = found.body
