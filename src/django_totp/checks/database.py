@@ -1,0 +1,65 @@
+"""The check of what is stored: ``manage.py check --database default`` and ``migrate`` run it."""
+
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from typing import Any
+
+from cryptography.fernet import InvalidToken
+from django.core.checks import CheckMessage, Tags, Warning, register
+from django.core.exceptions import ImproperlyConfigured
+from django.db import connections, models, router
+
+from django_totp.encryption import decrypt
+from django_totp.models import BackupCode, Totp
+
+SAMPLE = 25  # of the oldest rows, and as many of the newest
+HINT = (
+    "Put the key that fits into TOTP_ENCRYPTION_KEY_FALLBACKS. If it is lost, reset these "
+    "enrollments: until then their codes are refused."
+)
+
+
+@register(Tags.database)
+def check_stored_rows(
+    *, databases: Sequence[str] | None = None, **kwargs: Any
+) -> list[CheckMessage]:
+    return [
+        Warning(
+            f"No configured key can read {len(pks)} {model._meta.verbose_name_plural} of those "
+            f"looked at in the database {alias!r}, by primary key: {', '.join(map(str, pks))}.",
+            hint=HINT,
+            id="django_totp.W090",
+        )
+        for alias in databases or ()
+        for model, field in ((Totp, "secret_key"), (BackupCode, "code"))
+        if (pks := sorted(_unreadable(alias, model, field)))
+    ]
+
+
+def _unreadable(alias: str, model: type[models.Model], field: str) -> Iterator[Any]:
+    """Yield the primary keys of unreadable rows among the oldest and newest ones."""
+    if not _has_table(alias, model):
+        return
+    rows = model._default_manager.using(alias).values_list("pk", field)
+    sample = dict(chain(rows.order_by("pk")[:SAMPLE], rows.order_by("-pk")[:SAMPLE]))
+    for pk, token in sample.items():
+        if not _is_readable(token):
+            yield pk
+
+
+def _has_table(alias: str, model: type[models.Model]) -> bool:
+    """Return whether the table is in the database: not so before the first ``migrate``."""
+    return (
+        router.allow_migrate_model(alias, model)
+        and model._meta.db_table in connections[alias].introspection.table_names()
+    )
+
+
+def _is_readable(token: str) -> bool:
+    try:
+        decrypt(token)
+    except InvalidToken:
+        return False
+    except ImproperlyConfigured:
+        return True  # nothing can be said: E001 or E002 speak of the keys
+    return True

@@ -1,0 +1,140 @@
+"""Checks of what is around our endpoints: REST framework, the throttle and its cache."""
+
+import math
+from typing import Any
+
+from django.apps import apps
+from django.core.cache import caches
+from django.core.cache.backends.dummy import DummyCache
+from django.core.cache.backends.filebased import FileBasedCache
+from django.core.cache.backends.locmem import LocMemCache
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
+
+from django_totp.audit import Finding, installed_views, side_doors, view_class
+from django_totp.conf import conf
+
+# A FileBasedCache looks before it writes, so that a burst slips through in between.
+LOOSE_CACHES = (DummyCache, FileBasedCache, LocMemCache)
+
+
+@register(Tags.security)
+def check_rest_framework(**kwargs: Any) -> list[CheckMessage]:
+    if apps.is_installed("rest_framework") or not _our_views():
+        return []
+    message = "The URLs of django-totp are included, but REST framework is not installed as an app."
+    hint = "Add 'rest_framework' to INSTALLED_APPS."
+    return [Warning(message, hint=hint, id="django_totp.W001")]
+
+
+@register(Tags.security)
+def check_throttle_rate(**kwargs: Any) -> list[CheckMessage]:
+    throttle = _our_throttle()
+    if throttle is None or _requests_per_second(throttle) > 0:
+        return []
+    wanted = "None or a rate of at least one request, such as '10/minute'"
+    message = f"TOTP_THROTTLE_RATE must be {wanted}, not {conf.TOTP_THROTTLE_RATE!r}."
+    hint = "Correct it, or remove it to have the default."
+    return [Error(message, hint=hint, id="django_totp.E018")]
+
+
+@register(Tags.security, deploy=True)
+def check_weak_throttle_rate(**kwargs: Any) -> list[CheckMessage]:
+    throttle = _our_throttle()
+    if throttle is None or _requests_per_second(throttle) <= 1:
+        return []
+    message = f"TOTP_THROTTLE_RATE should be at most '60/minute', not {conf.TOTP_THROTTLE_RATE!r}."
+    hint = "It is what slows down those who try one password on many accounts."
+    return [Warning(message, hint=hint, id="django_totp.W007")]
+
+
+@register(Tags.security, deploy=True)
+def check_cache(**kwargs: Any) -> list[CheckMessage]:
+    if _our_throttle() is None or conf.TOTP_THROTTLE_RATE is None or _counts_for_all():
+        return []
+    message = "The throttle counts in the default cache, and that does not count for all processes."
+    hint = "Use a cache that all processes share, such as RedisCache or PyMemcacheCache."
+    return [Warning(message, hint=hint, id="django_totp.W008")]
+
+
+@register(Tags.security, deploy=True)
+def check_basic_authentication(**kwargs: Any) -> list[CheckMessage]:
+    basic = "rest_framework.authentication.BasicAuthentication"
+    classes = [one for view in _our_views() for one in view.authentication_classes]
+    if not any(_descends_from(one, basic) for one in classes):
+        return []
+    message = "BasicAuthentication lets a password alone change the second factor."
+    hint = (
+        "Set REST_FRAMEWORK['DEFAULT_AUTHENTICATION_CLASSES'] without it: unless told otherwise, "
+        "REST framework uses it."
+    )
+    return [Warning(message, hint=hint, id="django_totp.W009")]
+
+
+@register(Tags.security, deploy=True)
+def check_proxies(**kwargs: Any) -> list[CheckMessage]:
+    if all(view.settings.NUM_PROXIES is not None for view in _our_views()):
+        return []
+    message = "REST framework takes a client's address from a header that the client can write."
+    hint = (
+        "Set REST_FRAMEWORK['NUM_PROXIES'] to the number of proxies in front of the application, "
+        "0 if there is none."
+    )
+    return [Warning(message, hint=hint, id="django_totp.W010")]
+
+
+@register(Tags.security, deploy=True)
+def check_side_doors(**kwargs: Any) -> list[CheckMessage]:
+    allow = "Or allow it, with the reason, in TOTP_AUDIT_ALLOWED."
+    return [
+        Warning(
+            f"{door.url} leads to {door.view} and never asks for the second factor. {door.why}",
+            hint=f"{door.hint} {allow}",
+            id="django_totp.W011",
+        )
+        for door in _side_doors()
+    ]
+
+
+def _side_doors() -> list[Finding]:
+    try:
+        return side_doors()
+    except Exception:
+        return []  # the URLs are broken: Django reports that
+
+
+def _our_views() -> list[Any]:
+    """Return the views of django-totp, and those derived from them, that the URLs lead to."""
+    try:
+        views = [view_class(view) for _, view in installed_views()]
+    except Exception:
+        return []  # the URLs are broken: Django reports that
+    return [view for view in views if _descends_from(view, "django_totp.views.base.TotpView")]
+
+
+def _our_throttle() -> Any:
+    """Return one of our throttles, or ``None`` if no view uses them."""
+    throttles = (throttle for view in _our_views() for throttle in view.throttle_classes)
+    ours = (one for one in throttles if _descends_from(one, "django_totp.throttle.TotpThrottle"))
+    return next(ours, None)
+
+
+def _descends_from(cls: Any, name: str) -> bool:
+    """Return whether ``name`` is the full name of ``cls`` or of one of its bases."""
+    bases = getattr(cls, "__mro__", ())
+    return any(f"{base.__module__}.{base.__qualname__}" == name for base in bases)
+
+
+def _requests_per_second(throttle_class: Any) -> float:
+    """Return the rate as REST framework reads it: 0 for nonsense, infinity where it is off."""
+    try:
+        throttle = throttle_class()
+        return math.inf if throttle.rate is None else throttle.num_requests / throttle.duration
+    except Exception:
+        return 0
+
+
+def _counts_for_all() -> bool:
+    try:
+        return not isinstance(caches["default"], LOOSE_CACHES)
+    except Exception:
+        return False  # it cannot be made, and then nothing is counted

@@ -1,0 +1,333 @@
+"""The start-up checks: each fires on what it is for, and is silent otherwise."""
+
+import subprocess
+import sys
+
+import pytest
+from django.core.checks import Tags, run_checks
+from django.core.management import call_command
+from django.test import modify_settings
+from django.urls import include, path
+from rest_framework.authentication import BasicAuthentication
+
+from django_totp.checks.settings import MISTAKES, WEAKNESSES, YEAR
+from django_totp.encryption import MAKE_A_KEY
+from django_totp.views.api import TotpStatusView
+from tests import services
+
+KEY = b"kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk="  # not a new one: it names tests
+ADMIN_LOGIN = "django.contrib.admin.sites.AdminSite.login"
+ODD = [None, "", "x", b"x", True, -1, 1.5, 10**30, (), [], {}, [None], object(), str]
+
+WRONG = {
+    "TOTP_ISSUER": ["", " ", ":", None, b"MyApp", 1],
+    "TOTP_MAX_BACKUP_CODES": [-1, True, 1.0, "10", None],
+    "TOTP_TOKEN_SALT": ["", None, b"salt"],
+    "TOTP_TOKEN_MAX_AGE": [0, -1, True, 120.0, "120", None, YEAR + 1],
+    "TOTP_DIGITS": [5, 9, "6", None, True],
+    "TOTP_PERIOD": [14, 121, "30", 30.0, None],
+    "TOTP_ALGORITHM": ["MD5", "sha1", "", None, ["SHA1"], {}],
+    "TOTP_VALID_WINDOW": [-1, True, "1", 1.0, None],
+    "TOTP_SETUP_MAX_AGE": [0, "3600", None, False, YEAR + 1],
+    "TOTP_FAILURE_LIMIT": [-1, True, "5", None],
+    "TOTP_LOCKOUT_SECONDS": [-1, True, 0.5, None],
+    "TOTP_LOCKOUT_MAX_SECONDS": [29, -1, "900", None, YEAR + 1],
+    "TOTP_FAILURE_CAP": [5, 0, True, "100", 100.0],
+    "TOTP_REAUTHENTICATE": [1, 0, None, "False"],
+    "TOTP_REAUTHENTICATE_MAX_AGE": [-1, True, "300", None, YEAR + 1],
+    "TOTP_AUDIT_ALLOWED": [
+        None,
+        [ADMIN_LOGIN],
+        {ADMIN_LOGIN: " "},
+        {"": "x"},
+        {None: "x"},
+        {"x": 1},
+    ],
+}
+RIGHT = {
+    "TOTP_ISSUER": ["MyApp", "Ünïcode: a name"],
+    "TOTP_MAX_BACKUP_CODES": [0, 100],
+    "TOTP_TOKEN_SALT": ["x"],
+    "TOTP_TOKEN_MAX_AGE": [1, YEAR],
+    "TOTP_DIGITS": [6, 7, 8],
+    "TOTP_PERIOD": [15, 120],
+    "TOTP_ALGORITHM": ["SHA1", "SHA256", "SHA512"],
+    "TOTP_VALID_WINDOW": [0, 10],
+    "TOTP_SETUP_MAX_AGE": [1, YEAR],
+    "TOTP_FAILURE_LIMIT": [0, 99],
+    "TOTP_LOCKOUT_SECONDS": [0, 900],
+    "TOTP_LOCKOUT_MAX_SECONDS": [30, YEAR],
+    "TOTP_FAILURE_CAP": [6, 10**6, None],
+    "TOTP_REAUTHENTICATE": [True, False],
+    "TOTP_REAUTHENTICATE_MAX_AGE": [0, YEAR],
+    "TOTP_AUDIT_ALLOWED": [{}, {ADMIN_LOGIN: "Only from the office."}],
+}
+WEAK = {
+    "TOTP_TOKEN_SALT": ["django-totp-token-salt"],
+    "TOTP_TOKEN_MAX_AGE": [601],
+    "TOTP_VALID_WINDOW": [2],
+    "TOTP_FAILURE_CAP": [101, None],
+    "TOTP_LOCKOUT_SECONDS": [0],
+}
+STRONG = {
+    "TOTP_TOKEN_SALT": ["my own"],
+    "TOTP_TOKEN_MAX_AGE": [600, "600"],
+    "TOTP_VALID_WINDOW": [1, 0, "1"],
+    "TOTP_FAILURE_CAP": [100, "100"],
+    "TOTP_LOCKOUT_SECONDS": [1, "1"],
+}
+
+
+def cases(values, rules):
+    """Return (setting, value, id) for each value of each setting."""
+    ids = {rule.setting: f"django_totp.{rule.id}" for rule in rules}
+    assert set(values) == set(ids)
+    return [(setting, value, ids[setting]) for setting in values for value in values[setting]]
+
+
+def messages(*, deploy=False):
+    found = run_checks(tags=[Tags.security], include_deployment_checks=deploy)
+    return [message for message in found if message.id.startswith("django_totp.")]
+
+
+def ids(*, deploy=False):
+    return [message.id for message in messages(deploy=deploy)]
+
+
+def urls(*patterns):
+    """Return a ROOT_URLCONF that is no module of its own."""
+    return type("urls", (), {"urlpatterns": list(patterns)})
+
+
+@pytest.fixture
+def ready_to_deploy(settings):
+    """Give the project a configuration that nothing is to be said about."""
+    settings.TOTP_AUDIT_ALLOWED = {ADMIN_LOGIN: "Only from the office."}
+    settings.TOTP_TOKEN_SALT = "a salt of its own"
+    settings.REST_FRAMEWORK = {**settings.REST_FRAMEWORK, "NUM_PROXIES": 1}
+    settings.CACHES = {"default": services.CACHES["redis"]}
+
+
+# --- A configuration that is right ---
+
+
+def test_nothing_is_said_about_the_defaults():
+    assert ids() == []
+
+
+@pytest.mark.usefixtures("ready_to_deploy")
+def test_nothing_is_said_about_a_project_that_is_ready_to_deploy(capsys):
+    assert ids(deploy=True) == []
+    call_command("check", deploy=True)
+    assert "django_totp." not in "".join(capsys.readouterr())
+
+
+# --- Keys ---
+
+
+@pytest.mark.parametrize("key", [KEY, KEY.decode()])
+def test_a_fernet_key_is_right(settings, key):
+    settings.TOTP_ENCRYPTION_KEY = key
+    settings.TOTP_ENCRYPTION_KEY_FALLBACKS = (key,)
+    assert ids() == []
+
+
+@pytest.mark.parametrize("key", [None, "", b""])
+def test_a_key_is_missing(settings, key):
+    settings.TOTP_ENCRYPTION_KEY = key
+    [error] = messages()
+    assert (error.id, error.hint) == ("django_totp.E001", MAKE_A_KEY)
+    assert error.msg == "TOTP_ENCRYPTION_KEY is not set."
+    assert error.is_serious()
+
+
+@pytest.mark.parametrize("key", ["secret", "ä" * 44, b"x" * 44, KEY[:-4], 1, [KEY], object()])
+def test_a_key_is_malformed_and_not_shown(settings, key):
+    settings.TOTP_ENCRYPTION_KEY = key
+    [error] = messages()
+    assert (error.id, error.hint) == ("django_totp.E001", MAKE_A_KEY)
+    assert error.msg == "TOTP_ENCRYPTION_KEY is no Fernet key."
+
+
+def test_the_hint_makes_a_key_that_the_check_accepts(settings):
+    command = MAKE_A_KEY.partition("python -c ")[2].strip('"')
+    made = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True)
+    settings.TOTP_ENCRYPTION_KEY = made.stdout.strip()
+    assert settings.TOTP_ENCRYPTION_KEY
+    assert ids() == []
+
+
+@pytest.mark.parametrize("keys", [KEY, KEY.decode(), None, {KEY}, 1])
+def test_the_fallbacks_are_no_list(settings, keys):
+    settings.TOTP_ENCRYPTION_KEY_FALLBACKS = keys
+    [error] = messages()
+    assert error.id == "django_totp.E002"
+    assert error.msg == "TOTP_ENCRYPTION_KEY_FALLBACKS must be a list of keys."
+
+
+def test_each_malformed_fallback_is_named_and_not_shown(settings):
+    settings.TOTP_ENCRYPTION_KEY_FALLBACKS = [KEY, "an old password", None]
+    found = messages()
+    assert {error.id for error in found} == {"django_totp.E002"}
+    assert [error.msg for error in found] == [
+        "TOTP_ENCRYPTION_KEY_FALLBACKS[1] is no Fernet key.",
+        "TOTP_ENCRYPTION_KEY_FALLBACKS[2] is no Fernet key.",
+    ]
+
+
+# --- One setting at a time ---
+
+
+@pytest.mark.parametrize(("setting", "value", "id_"), cases(WRONG, MISTAKES))
+def test_a_value_cannot_work(settings, setting, value, id_):
+    setattr(settings, setting, value)
+    [error] = messages()
+    assert error.id == id_
+    assert error.msg.startswith(f"{setting} must be ")
+    assert error.msg.endswith(f", not {value!r}.")
+    assert error.hint
+    assert error.is_serious()
+
+
+@pytest.mark.parametrize(("setting", "value", "id_"), cases(RIGHT, MISTAKES))
+def test_a_value_can_work(settings, setting, value, id_):
+    setattr(settings, setting, value)
+    assert ids() == []
+
+
+@pytest.mark.usefixtures("ready_to_deploy")
+@pytest.mark.parametrize(("setting", "value", "id_"), cases(WEAK, WEAKNESSES))
+def test_a_value_is_weak(settings, setting, value, id_):
+    setattr(settings, setting, value)
+    [warning] = messages(deploy=True)
+    assert warning.id == id_
+    assert warning.msg.startswith(f"{setting} should be ")
+    assert warning.msg.endswith(f", not {value!r}.")
+    assert warning.hint
+    assert not warning.is_serious()
+    assert ids() == []
+
+
+@pytest.mark.usefixtures("ready_to_deploy")
+@pytest.mark.parametrize(("setting", "value", "id_"), cases(STRONG, WEAKNESSES))
+def test_a_value_is_not_weak(settings, setting, value, id_):
+    """A string where a number belongs is an error, and not a weakness as well."""
+    setattr(settings, setting, value)
+    assert id_ not in ids(deploy=True)
+
+
+def test_bounds_that_are_no_numbers_bound_nothing(settings):
+    settings.TOTP_LOCKOUT_SECONDS = settings.TOTP_FAILURE_LIMIT = "five"
+    assert sorted(ids()) == ["django_totp.E012", "django_totp.E013"]
+
+
+@pytest.mark.parametrize("value", ODD)
+def test_no_check_raises_whatever_the_settings_are(settings, value):
+    names = [rule.setting for rule in MISTAKES]
+    names += ["TOTP_ENCRYPTION_KEY", "TOTP_ENCRYPTION_KEY_FALLBACKS", "TOTP_THROTTLE_RATE"]
+    for name in names:
+        setattr(settings, name, value)
+    assert len(ids(deploy=True)) > 5
+
+
+# --- The throttle ---
+
+
+@pytest.mark.parametrize("rate", ["10", "ten/minute", "10/fortnight", "", 10, "0/minute", "-1/s"])
+def test_a_throttle_rate_lets_nothing_through(settings, rate):
+    settings.TOTP_THROTTLE_RATE = rate
+    [error] = messages()
+    assert error.id == "django_totp.E018"
+    assert error.msg.endswith(f", not {rate!r}.")
+    assert "django_totp.W007" not in ids(deploy=True)
+
+
+@pytest.mark.usefixtures("ready_to_deploy")
+@pytest.mark.parametrize("rate", ["60/minute", "1/second", "1/day", "3600/h"])
+def test_a_throttle_rate_is_right(settings, rate):
+    settings.TOTP_THROTTLE_RATE = rate
+    assert ids(deploy=True) == []
+
+
+@pytest.mark.usefixtures("ready_to_deploy")
+@pytest.mark.parametrize("rate", [None, "61/minute", "2/s"])
+def test_a_throttle_rate_is_weak(settings, rate):
+    settings.TOTP_THROTTLE_RATE = rate
+    assert ids() == []
+    [warning] = messages(deploy=True)
+    assert warning.id == "django_totp.W007"
+    assert warning.msg.endswith(f", not {rate!r}.")
+
+
+@pytest.mark.usefixtures("ready_to_deploy")
+@pytest.mark.parametrize("backend", ["locmem.LocMemCache", "dummy.DummyCache", "none.NoCache"])
+def test_a_cache_does_not_count_for_all_processes(settings, backend):
+    settings.CACHES = {"default": {"BACKEND": f"django.core.cache.backends.{backend}"}}
+    assert ids() == []
+    assert ids(deploy=True) == ["django_totp.W008"]
+
+
+@pytest.mark.usefixtures("ready_to_deploy")
+def test_a_cache_in_files_lets_bursts_through(settings, tmp_path):
+    backend = "django.core.cache.backends.filebased.FileBasedCache"
+    settings.CACHES = {"default": {"BACKEND": backend, "LOCATION": str(tmp_path)}}
+    assert ids(deploy=True) == ["django_totp.W008"]
+
+
+@pytest.mark.usefixtures("ready_to_deploy")
+def test_without_a_throttle_any_cache_will_do(settings):
+    settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"}}
+    settings.TOTP_THROTTLE_RATE = None
+    assert ids(deploy=True) == ["django_totp.W007"]
+
+
+# --- What is around the endpoints ---
+
+
+def test_rest_framework_is_not_installed():
+    with modify_settings(INSTALLED_APPS={"remove": "rest_framework"}):
+        [warning] = messages()
+    assert warning.id == "django_totp.W001"
+    assert "INSTALLED_APPS" in warning.hint
+
+
+@pytest.mark.usefixtures("ready_to_deploy")
+def test_basic_authentication_opens_our_endpoints(settings):
+    class OwnBasic(BasicAuthentication):
+        pass
+
+    class OwnStatus(TotpStatusView):
+        authentication_classes = (OwnBasic,)
+
+    settings.ROOT_URLCONF = urls(path("", include([path("totp/", OwnStatus.as_view())])))
+    assert ids() == []
+    assert ids(deploy=True) == ["django_totp.W009"]
+
+
+@pytest.mark.usefixtures("ready_to_deploy")
+def test_a_client_names_its_own_address(settings):
+    settings.REST_FRAMEWORK = {**settings.REST_FRAMEWORK, "NUM_PROXIES": None}
+    assert ids() == []
+    assert ids(deploy=True) == ["django_totp.W010"]
+    settings.REST_FRAMEWORK = {**settings.REST_FRAMEWORK, "NUM_PROXIES": 0}
+    assert ids(deploy=True) == []
+
+
+def not_ours(request):
+    raise AssertionError
+
+
+@pytest.mark.parametrize(
+    "urlconf",
+    [urls(), urls(path("", not_ours)), urls("no pattern"), "tests.no_such_module", None, ()],
+)
+def test_what_is_around_does_not_matter_without_our_urls(settings, urlconf):
+    settings.ROOT_URLCONF = urlconf
+    settings.TOTP_THROTTLE_RATE = "nonsense"
+    with modify_settings(INSTALLED_APPS={"remove": "rest_framework"}):
+        assert ids(deploy=True) == ["django_totp.W002"]
+
+
+def test_a_project_without_urls(settings):
+    del settings.ROOT_URLCONF
+    assert ids(deploy=True) == ["django_totp.W002"]
