@@ -1,0 +1,32 @@
+import io
+
+import pytest
+from django.core.management import call_command
+
+
+@pytest.fixture
+def run():
+    """Return a function that runs a command and gives what it wrote."""
+
+    def run(*args, **options):
+        out = io.StringIO()
+        call_command(*args, stdout=out, **options)
+        return out.getvalue()
+
+    return run
+
+
+class Unasked:
+    """A database router that answers no question about where users and enrollments are."""
+
+    def db_for_read(self, model, **hints):
+        if model._meta.app_label in {"django_totp", "auth", "users"}:
+            raise AssertionError(f"asked for {model._meta.label}")
+
+    db_for_write = db_for_read
+
+
+@pytest.fixture
+def no_routing(settings):
+    """Let every question to the routers fail: a command that names its database asks none."""
+    settings.DATABASE_ROUTERS = [Unasked()]

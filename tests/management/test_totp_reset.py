@@ -1,0 +1,76 @@
+import logging
+
+import pytest
+from django.core.management import CommandError
+
+from django_totp.models import BackupCode, Totp
+from tests.receivers import heard
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def answer(monkeypatch):
+    """Return a function that answers the question, and the list of questions."""
+    questions = []
+
+    def answer(text):
+        def read(prompt):
+            questions.append(prompt)
+            if text is None:
+                raise EOFError
+            return text
+
+        monkeypatch.setattr("builtins.input", read)
+        return questions
+
+    return answer
+
+
+def test_removes_the_enrollment_with_its_codes(run, enrolled_user):
+    text = run("totp_reset", enrolled_user.get_username(), "--yes")
+    assert text == "Two-factor authentication of ada@example.com was reset.\n"
+    assert not Totp.objects.exists()
+    assert not BackupCode.objects.exists()
+
+
+def test_a_pending_one_too(run, pending_user):
+    run("totp_reset", pending_user.get_username(), "--yes")
+    assert not Totp.objects.exists()
+
+
+def test_tells_the_signal_and_the_log(run, enrolled_user, caplog):
+    caplog.set_level(logging.INFO, "django_totp")
+    with heard() as signals:
+        run("totp_reset", enrolled_user.get_username(), "--yes", "--reason", "lost phone")
+    assert signals == [("totp_disabled", signals[0][1])]
+    assert signals[0][1]["user"] == enrolled_user
+    assert signals[0][1]["request"] is None
+    (record,) = [record for record in caplog.records if record.name == "django_totp"]
+    assert (record.event, record.reason) == ("disabled", "lost phone")
+    assert record.user_pk == str(enrolled_user.pk)
+
+
+@pytest.mark.parametrize("yes", ["y", "Yes", " YES "])
+def test_asks_first(run, enrolled_user, answer, yes):
+    questions = answer(yes)
+    run("totp_reset", enrolled_user.get_username())
+    assert questions == ["Reset two-factor authentication of ada@example.com? [y/N] "]
+    assert not Totp.objects.exists()
+
+
+@pytest.mark.parametrize("no", ["", "n", "no", "yesterday", None])
+def test_anything_else_is_a_no(run, enrolled_user, answer, no):
+    answer(no)
+    with heard() as signals, pytest.raises(CommandError, match="Nothing was changed") as caught:
+        run("totp_reset", enrolled_user.get_username())
+    assert caught.value.returncode == 1
+    assert Totp.objects.exists()
+    assert not signals
+
+
+def test_does_not_ask_where_there_is_nothing_to_reset(run, user, answer):
+    questions = answer("y")
+    with pytest.raises(CommandError):
+        run("totp_reset", user.get_username())
+    assert not questions

@@ -1,0 +1,78 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.utils import timezone
+
+from django_totp.backup_code_utils import verify_backup_code
+from django_totp.management.base import show
+from django_totp.models import BackupCode, Totp
+
+pytestmark = pytest.mark.django_db
+NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def status(run, user):
+    """Return a function that gives the lines of the status as a dictionary."""
+
+    def status():
+        name, *lines = run("totp_status", user.get_username()).splitlines()
+        assert name == user.get_username()
+        return {line[2:17].strip(): line[17:] for line in lines}
+
+    return status
+
+
+def test_enabled(status, enrolled_user, backup_codes, settings):
+    settings.TIME_ZONE = "UTC"
+    verify_backup_code(enrolled_user, backup_codes[0])
+    Totp.objects.update(created_at=NOON, confirmed_at=NOON, last_verified_at=NOON)
+    assert status() == {
+        "State": "enabled",
+        "Set up": "2030-01-01 12:00:00+00:00",
+        "Enabled since": "2030-01-01 12:00:00+00:00",
+        "Last verified": "2030-01-01 12:00:00+00:00",
+        "Waiting until": "not waiting",
+        "Failures": "0 wrong codes in a row",
+        "Backup codes": "9 of 10 left",
+    }
+
+
+def test_in_the_time_zone_of_the_project(status, enrolled_user, settings):
+    settings.TIME_ZONE = "Asia/Tokyo"
+    Totp.objects.update(confirmed_at=NOON)
+    assert status()["Enabled since"] == "2030-01-01 21:00:00+09:00"
+
+
+def test_a_project_without_time_zones():
+    assert show(datetime(2030, 1, 1, 12)) == "2030-01-01 12:00:00"
+
+
+def test_pending(status, pending_user):
+    facts = status()
+    assert facts["State"] == "pending"
+    assert facts["Enabled since"] == "not enabled"
+    assert facts["Last verified"] == "never"
+    assert facts["Backup codes"] == "0 of 0 left"
+
+
+def test_waiting(status, enrolled_user):
+    until = timezone.now() + timedelta(minutes=5)
+    Totp.objects.update(failures=7, waiting_until=until)
+    facts = status()
+    assert facts["Waiting until"] == show(until)
+    assert facts["Failures"] == "7 wrong codes in a row"
+
+
+def test_off(status, enrolled_user):
+    Totp.objects.update(failures=100)
+    assert status()["Waiting until"] == "a backup code, totp_unlock or totp_reset ends it"
+
+
+@pytest.mark.parametrize("verbosity", ["1", "3"])
+def test_shows_no_secret(run, enrolled_user, secret, backup_codes, verbosity):
+    text = run("totp_status", enrolled_user.get_username(), "--verbosity", verbosity)
+    (totp,) = Totp.objects.all()
+    stored = [value for row in BackupCode.objects.values_list("code", "digest") for value in row]
+    for hidden in (secret, totp.secret_key, *backup_codes, *stored):
+        assert hidden not in text

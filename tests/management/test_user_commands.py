@@ -1,0 +1,69 @@
+"""What totp_status, totp_reset and totp_unlock share: finding the user, and how they fail."""
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.core.management import CommandError
+
+COMMANDS = [["totp_status"], ["totp_reset", "--yes"], ["totp_unlock"]]
+pytestmark = [
+    pytest.mark.django_db,
+    pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0]),
+]
+
+
+def test_by_name(run, command, enrolled_user):
+    assert enrolled_user.get_username() in run(*command, enrolled_user.get_username())
+
+
+def test_by_primary_key(run, command, enrolled_user):
+    assert enrolled_user.get_username() in run(*command, "--pk", str(enrolled_user.pk))
+
+
+def test_an_unknown_user(run, command, enrolled_user):
+    with pytest.raises(CommandError, match=r"^No single user has the \w+ 'nobody'\.$") as caught:
+        run(*command, "nobody")
+    assert caught.value.returncode == 1
+
+
+def test_a_primary_key_that_is_none(run, command, enrolled_user):
+    with pytest.raises(CommandError, match="No single user has the primary key 'x'"):
+        run(*command, "--pk", "x")
+
+
+def test_a_user_without_an_enrollment(run, command, user):
+    with pytest.raises(CommandError, match="does not have an associated TOTP secret") as caught:
+        run(*command, user.get_username())
+    assert caught.value.returncode == 1
+
+
+@pytest.mark.parametrize("who", [[], ["ada@example.com", "--pk", "1"]])
+def test_exactly_one_way_to_name_the_user(run, command, who):
+    with pytest.raises(CommandError):
+        run(*command, *who)
+
+
+def test_silence(run, command, enrolled_user):
+    assert run(*command, enrolled_user.get_username(), "--verbosity", "0") == ""
+
+
+def test_the_database_that_was_asked_for(run, command, enrolled_user, no_routing):
+    name = enrolled_user.get_username()
+    assert name in run(*command, name, "--database", "default")
+
+
+def test_a_database_that_there_is_not(run, command):
+    with pytest.raises(CommandError, match="--database"):
+        run(*command, "ada", "--database", "elsewhere")
+
+
+def test_help_names_the_field(command, capsys):
+    module = __import__(f"django_totp.management.commands.{command[0]}", fromlist=["Command"])
+    parser = module.Command().create_parser("manage.py", command[0])
+    text = parser.format_help()
+    assert f"The {get_user_model().USERNAME_FIELD} of the user." in text
+    assert "The exit status is 1" in " ".join(text.split())
+
+
+def test_needs_no_key_and_no_secret(run, command, enrolled_user, settings):
+    settings.TOTP_ENCRYPTION_KEY = None
+    assert enrolled_user.get_username() in run(*command, enrolled_user.get_username())

@@ -1,0 +1,506 @@
+"""The admin pages, on a site of their own where users can be deleted as well."""
+
+import logging
+import re
+from datetime import timedelta
+
+import pytest
+from django.contrib import admin
+from django.contrib.admin.models import CHANGE, DELETION, LogEntry
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Permission
+from django.contrib.contenttypes.models import ContentType
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.urls import path, reverse
+from django.utils import timezone
+
+from django_totp import admin as totp_admin
+from django_totp.admin import TotpAdmin
+from django_totp.backup_code_utils import store_backup_codes, verify_backup_code
+from django_totp.encryption import encrypt
+from django_totp.models import BackupCode, Totp
+
+from .receivers import connected, heard
+from .rivals import act_after_reading
+
+site = admin.AdminSite()
+site.register(Totp, TotpAdmin)
+site.register(get_user_model(), admin.ModelAdmin)
+urlpatterns = [path("admin/", site.urls)]
+
+pytestmark = [pytest.mark.django_db, pytest.mark.urls(__name__)]
+
+LIST = "/admin/django_totp/totp/"
+
+
+def page_of(totp):
+    return f"{LIST}{totp.pk}/change/"
+
+
+@pytest.fixture
+def admin_user(make_user):
+    return make_user("root", is_staff=True, is_superuser=True)
+
+
+@pytest.fixture
+def superuser(client, admin_user):
+    """Return a client that is signed in as a superuser."""
+    client.force_login(admin_user)
+    return client
+
+
+@pytest.fixture
+def staff(client, make_user):
+    """Return a function that signs a member of the staff in who has the given permissions."""
+
+    def staff(*codenames):
+        user = make_user("grace", is_staff=True)
+        user.user_permissions.set(Permission.objects.filter(codename__in=codenames))
+        assert user.user_permissions.count() == len(codenames)
+        client.force_login(user)
+        return client
+
+    return staff
+
+
+@pytest.fixture
+def enroll(make_user):
+    """Return a function that gives a new user of that name an enabled enrollment."""
+
+    def enroll(name, **fields):
+        user = make_user(name)
+        fields = {"confirmed_at": timezone.now(), **fields}
+        return Totp.objects.create(user=user, secret_key=encrypt("S"), **fields)
+
+    return enroll
+
+
+@pytest.fixture
+def totp(enrolled_user):
+    return Totp.objects.get(user=enrolled_user)
+
+
+@pytest.fixture
+def apply(client):
+    """Return a function that chooses an action for enrollments and, if told so, confirms it."""
+
+    def apply(action, *totps, confirmed=True, url=LIST, **data):
+        data |= {"action": action, "_selected_action": [totp.pk for totp in totps]}
+        data |= {"confirmed": "yes"} if confirmed else {"index": "0", "select_across": "0"}
+        return client.post(url, data)
+
+    return apply
+
+
+def text_of(response):
+    assert response.status_code == 200
+    return response.content.decode()
+
+
+def names_on(response):
+    """Return the users whom the rows of a list name."""
+    return re.findall(r'class="field-username"><a[^>]*>(\w+)@example\.com<', text_of(response))
+
+
+def permission_to(codename):
+    return {"reset_two_factor": "reset_totp", "end_the_wait": "unlock_totp"}[codename]
+
+
+def test_the_default_site_has_enrollments_and_no_codes():
+    assert isinstance(admin.site.get_model_admin(Totp), TotpAdmin)
+    assert not admin.site.is_registered(BackupCode)
+
+
+class TestList:
+    def test_a_row(self, superuser, totp, enrolled_user, backup_codes):
+        verify_backup_code(enrolled_user, backup_codes[0])
+        page = text_of(superuser.get(LIST))
+        assert f'<a href="{page_of(totp)}">{enrolled_user.get_username()}</a>' in page
+        assert '<td class="field-state">Enabled</td>' in page
+        assert '<td class="field-wait">-</td>' in page
+        assert '<td class="field-backup_codes_left">9 of 10 left</td>' in page
+
+    def test_a_wait(self, superuser, enroll):
+        until = timezone.now() + timedelta(hours=1)
+        enroll("waiting", waiting_until=until, failures=7)
+        enroll("capped", failures=100)
+        waits = re.findall(r'class="field-wait">([^<]*)<', text_of(superuser.get(LIST)))
+        assert waits[0] == "ended by hand"
+        assert str(until.year) in waits[1]
+
+    def test_the_newest_come_first(self, superuser, enroll):
+        for name in ("ada", "grace", "emmy"):
+            enroll(name)
+        assert names_on(superuser.get(LIST)) == ["emmy", "grace", "ada"]
+
+    def test_statements_do_not_depend_on_the_number_of_rows(self, superuser, enroll):
+        def statements():
+            with CaptureQueriesContext(
+                connection,
+            ) as queries:
+                superuser.get(LIST)
+            return [query["sql"] for query in queries]
+
+        store_backup_codes(enroll("ada").user, ["a", "b"])
+        few = statements()
+        for number in range(20):
+            store_backup_codes(enroll(f"user{number}").user, ["a", "b"])
+        many = statements()
+        assert len(many) == len(few)
+        assert not any("JOIN" in sql for sql in many if "backupcode" in sql)
+        assert sum("backupcode" in sql for sql in many) == 1
+        assert sum("COUNT" in sql for sql in many) == 4  # of the list, codes, enrollments, users
+
+    def test_there_are_no_counts_beside_the_filters(self, superuser, totp):
+        assert not re.search(r"Enabled\s*\(\d", text_of(superuser.get(LIST, {"_facets": "True"})))
+
+
+class TestFilter:
+    @pytest.fixture(autouse=True)
+    def _one_of_each(self, enroll):
+        soon, past = (timezone.now() + timedelta(hours=hours) for hours in (1, -2))
+        enroll("enabled")
+        enroll("pending", confirmed_at=None)
+        enroll("waiting", waiting_until=soon, failures=7)
+        expired = enroll("expired", confirmed_at=None)
+        Totp.objects.filter(pk=expired.pk).update(created_at=past)
+
+    @pytest.mark.parametrize(
+        ("state", "names"),
+        [
+            ("enabled", ["waiting", "enabled"]),
+            ("pending", ["pending"]),
+            ("expired", ["expired"]),
+            ("waiting", ["waiting"]),
+            ("unheard-of", ["expired", "waiting", "pending", "enabled"]),
+        ],
+    )
+    def test_by_state(self, superuser, state, names):
+        assert names_on(superuser.get(LIST, {"state": state})) == names
+
+    def test_by_user(self, superuser):
+        user = Totp.objects.earliest("pk").user
+        assert names_on(superuser.get(LIST, {"user": user.pk})) == ["enabled"]
+
+    @pytest.mark.parametrize(
+        "lookup",
+        [
+            "secret_key__startswith",
+            "backup_codes__code__startswith",
+            "backup_codes__digest__startswith",
+            "user__password__startswith",
+        ],
+    )
+    def test_secrets_cannot_be_guessed_letter_by_letter(self, superuser, lookup):
+        assert superuser.get(LIST, {lookup: "g"}).status_code == 400
+
+
+class TestSearch:
+    @pytest.fixture(autouse=True)
+    def _some(self, enroll):
+        for name in ("ada", "adam", "grace"):
+            enroll(name)
+
+    @pytest.mark.parametrize(
+        ("term", "names"),
+        [
+            ("ADA", ["adam", "ada"]),
+            ("ada@example.com", ["ada"]),
+            ("grace@", ["grace"]),
+            ("nobody", []),
+            ("", ["grace", "adam", "ada"]),
+        ],
+    )
+    def test_by_the_name_of_a_user(self, superuser, term, names):
+        assert names_on(superuser.get(LIST, {"q": term})) == names
+
+    def test_for_a_whole_name_no_other_is_read(self, superuser):
+        with CaptureQueriesContext(connection) as queries:
+            superuser.get(LIST, {"q": "ada@example.com"})
+        assert not any("LIKE" in query["sql"] for query in queries)
+
+    def test_where_a_part_is_in_many_names(self, superuser, monkeypatch):
+        monkeypatch.setattr(totp_admin, "SEARCH_LIMIT", 1)
+        assert names_on(superuser.get(LIST, {"q": "ada"})) == ["adam", "ada"]
+
+    def test_names_that_are_no_text(self, superuser, monkeypatch):
+        monkeypatch.setattr(get_user_model(), "USERNAME_FIELD", get_user_model()._meta.pk.name)
+        assert names_on(superuser.get(LIST, {"q": "no key"})) == []
+
+
+class TestAdoption:
+    def adoption(self, client):
+        return re.search(r'<p id="totp-adoption">([^<]*)</p>', text_of(client.get(LIST)))[1]
+
+    def test_a_sentence_above_the_list(self, superuser, enroll):
+        enroll("ada")
+        enroll("grace", confirmed_at=None)
+        sentence = "1 of 3 users have two-factor authentication on."
+        assert self.adoption(superuser) == sentence
+
+    def test_no_count_goes_beyond_the_limit(self, superuser, enroll, monkeypatch):
+        monkeypatch.setattr(totp_admin, "COUNT_LIMIT", 2)
+        enroll("ada")
+        sentence = "1 of 2+ users have two-factor authentication on."
+        assert self.adoption(superuser) == sentence
+
+    def test_large_numbers_are_grouped(self, superuser, monkeypatch):
+        monkeypatch.setattr(totp_admin, "count_at_most", lambda limit: (412, 5000))
+        assert self.adoption(superuser).startswith("412 of 5,000 users")
+
+
+class TestDetail:
+    def test_shows_the_state_and_the_numbers(self, superuser, totp):
+        page = text_of(superuser.get(page_of(totp)))
+        assert "10 of 10 left" in page
+        assert "Enabled" in page
+
+    def test_changes_nothing(self, superuser, totp):
+        page = text_of(superuser.get(page_of(totp)))
+        assert not re.search(r'<(input|select|textarea)[^>]*name="(?!csrf|_popup)', page)
+        assert superuser.post(page_of(totp), {"failures": 3}).status_code == 403
+
+    def test_offers_no_delete(self, superuser, totp):
+        assert "deletelink" not in text_of(superuser.get(page_of(totp)))
+        url = f"{LIST}{totp.pk}/delete/"
+        assert superuser.get(url).status_code == 403
+        assert superuser.post(url, {"post": "yes"}).status_code == 403
+        assert Totp.objects.filter(pk=totp.pk).exists()
+
+    def test_nothing_can_be_added(self, superuser):
+        assert superuser.get(f"{LIST}add/").status_code == 403
+
+
+class TestReset:
+    def test_asks_first_and_names_the_users(self, superuser, totp, enroll, apply):
+        grace = enroll("grace")
+        with heard() as signals:
+            page = text_of(apply("reset_two_factor", totp, grace, confirmed=False))
+        assert "<li>ada@example.com</li>" in page
+        assert "<li>grace@example.com</li>" in page
+        assert "Reset two-factor authentication" in page
+        assert Totp.objects.count() == 2
+        assert not signals
+
+    def test_its_page_can_be_read_aloud(self, superuser, totp, apply):
+        page = text_of(apply("reset_two_factor", totp, confirmed=False, url=f"{LIST}?q=ada"))
+        assert "<h1>Reset two-factor authentication</h1>" in page
+        assert '<label for="id_reason">' in page
+        assert 'aria-describedby="id_reason_helptext"' in page
+        assert f'<a href="{LIST}?q=ada"' in page  # the way back needs no script
+
+    def test_removes_the_enrollment_and_its_codes(self, superuser, totp, enroll, apply):
+        other = enroll("grace")
+        assert apply("reset_two_factor", totp).status_code == 302
+        assert list(Totp.objects.all()) == [other]
+        assert not BackupCode.objects.exists()
+
+    def test_tells_the_signal_and_the_log(
+        self, superuser, admin_user, totp, enrolled_user, apply, caplog
+    ):
+        caplog.set_level(logging.INFO, "django_totp")
+        with heard() as signals:
+            apply("reset_two_factor", totp, reason="lost phone")
+        ((name, arguments),) = signals
+        assert name == "totp_disabled"
+        assert arguments["user"] == enrolled_user
+        assert arguments["request"].user == admin_user
+        (record,) = [record for record in caplog.records if record.name == "django_totp"]
+        assert record.event == "disabled"
+        assert record.reason == f"administrator {admin_user.pk}: lost phone"
+
+    def test_is_written_into_both_histories(
+        self, superuser, admin_user, totp, enrolled_user, apply
+    ):
+        apply("reset_two_factor", totp, reason=" lost phone ")
+        entries = LogEntry.objects.order_by("action_flag")
+        assert [entry.action_flag for entry in entries] == [CHANGE, DELETION]
+        assert [entry.content_type for entry in entries] == [
+            ContentType.objects.get_for_model(model) for model in (get_user_model(), Totp)
+        ]
+        assert [entry.object_id for entry in entries] == [str(enrolled_user.pk), str(totp.pk)]
+        assert {entry.object_repr for entry in entries} == {"ada@example.com"}
+        assert {entry.user for entry in entries} == {admin_user}
+        assert {entry.change_message for entry in entries} == {
+            "Reset two-factor authentication. lost phone"
+        }
+
+    def test_says_what_was_done(self, superuser, totp, enroll, apply):
+        apply("reset_two_factor", totp, enroll("grace"))
+        assert "Two-factor authentication of 2 users was reset." in text_of(superuser.get(LIST))
+
+    def test_a_reason_is_short_and_plain(self, superuser, totp, apply):
+        for reason in ("x" * 201, "lost\0phone"):
+            page = text_of(apply("reset_two_factor", totp, reason=reason))
+            assert 'class="errorlist"' in page
+        assert Totp.objects.exists()
+
+    def test_who_changed_meanwhile_is_left_alone(self, superuser, totp, enroll, apply):
+        grace = enroll("grace")
+
+        def enroll_again(name, arguments):
+            Totp.objects.filter(pk=totp.pk).delete()
+
+        with connected(enroll_again):
+            apply("reset_two_factor", totp, grace)  # grace, the newer one, comes first
+        page = text_of(superuser.get(LIST))
+        assert "Two-factor authentication of 1 user was reset." in page
+        assert "1 enrollment had changed meanwhile and was left alone." in page
+        assert not LogEntry.objects.filter(object_id=str(totp.pk), action_flag=DELETION).exists()
+
+    def test_all_changed_meanwhile(self, superuser, totp, apply, monkeypatch):
+        act_after_reading(monkeypatch, Totp.objects.all().delete)
+        apply("reset_two_factor", totp)
+        page = text_of(superuser.get(LIST))
+        assert "was reset" not in page
+        assert "1 enrollment had changed meanwhile" in page
+
+    def test_a_new_enrollment_is_not_the_one_that_was_chosen(self, superuser, totp, apply):
+        chosen, totp.pk = Totp(pk=totp.pk), None
+        Totp.objects.all().delete()
+        totp.save()
+        apply("reset_two_factor", chosen)
+        assert Totp.objects.exists()
+        assert "that still exist" in text_of(superuser.get(LIST))
+
+    def test_not_more_than_a_page_at_once(self, superuser, totp, enroll, apply, monkeypatch):
+        monkeypatch.setattr(totp_admin, "SELECTION_LIMIT", 1)
+        apply("reset_two_factor", totp, enroll("grace"))
+        assert Totp.objects.count() == 2
+        assert "Select from 1 to 1 enrollments" in text_of(superuser.get(LIST))
+
+
+class TestEndTheWait:
+    @pytest.fixture
+    def totp(self, totp):
+        until = timezone.now() + timedelta(minutes=5)
+        Totp.objects.update(failures=100, waiting_until=until)
+        return totp
+
+    def test_asks_first(self, superuser, totp, apply):
+        page = text_of(apply("end_the_wait", totp, confirmed=False))
+        assert "<li>ada@example.com</li>" in page
+        totp.refresh_from_db()
+        assert totp.failures == 100
+
+    def test_forgets_the_wrong_codes_and_keeps_the_enrollment(self, superuser, totp, apply):
+        apply("end_the_wait", totp)
+        totp.refresh_from_db()
+        assert (totp.failures, totp.waiting_until) == (0, None)
+        assert totp.backup_codes.count() == 10
+        assert "The wait of 1 user was ended." in text_of(superuser.get(LIST))
+
+    def test_is_logged_and_written_into_both_histories(
+        self, superuser, admin_user, totp, apply, caplog
+    ):
+        caplog.set_level(logging.INFO, "django_totp")
+        apply("end_the_wait", totp)
+        (record,) = [record for record in caplog.records if record.name == "django_totp"]
+        assert (record.event, record.reason) == ("wait_ended", f"administrator {admin_user.pk}")
+        entries = LogEntry.objects.all()
+        assert {entry.action_flag for entry in entries} == {CHANGE}
+        assert {entry.object_id for entry in entries} == {str(totp.pk), str(totp.user_id)}
+        assert {entry.change_message for entry in entries} == {
+            "Ended the wait after wrong TOTP codes."
+        }
+        history = superuser.get(f"{LIST}{totp.pk}/history/")
+        assert "Ended the wait after wrong TOTP codes." in text_of(history)
+
+
+class TestPermissions:
+    def test_without_any_there_is_no_page(self, staff, totp):
+        client = staff()
+        assert client.get(LIST).status_code == 403
+        assert client.get(page_of(totp)).status_code == 403
+        assert "totp" not in text_of(client.get("/admin/")).lower()
+
+    def test_whoever_may_view_may_not_act(self, staff, totp, apply):
+        client = staff("view_totp")
+        assert "ada@example.com" in text_of(client.get(LIST))
+        assert 'name="action"' not in text_of(client.get(LIST))
+        for action in ("reset_two_factor", "end_the_wait", "delete_selected"):
+            apply(action, totp)
+        assert Totp.objects.filter(pk=totp.pk, version=totp.version).exists()
+
+    @pytest.mark.parametrize("action", ["reset_two_factor", "end_the_wait"])
+    def test_each_action_has_one_of_its_own(self, staff, totp, apply, action):
+        client = staff("view_totp", permission_to(action))
+        assert re.findall(r'<option value="(\w+)"', text_of(client.get(LIST))) == [action]
+        assert "ada@example.com" in text_of(apply(action, totp, confirmed=False))
+        apply(action, totp)
+        assert not Totp.objects.filter(pk=totp.pk, version=totp.version).exists()
+
+    def test_djangos_own_do_not_stand_in_for_them(self, staff, totp, apply):
+        staff("view_totp", "add_totp", "change_totp", "delete_totp")
+        for action in ("reset_two_factor", "end_the_wait", "delete_selected"):
+            apply(action, totp)
+        assert Totp.objects.filter(pk=totp.pk, version=totp.version).exists()
+
+    def test_acting_without_viewing(self, staff, totp, apply):
+        staff("reset_totp")
+        assert apply("reset_two_factor", totp).status_code == 403
+
+    def test_a_superuser_has_both_and_no_plain_delete(self, superuser, totp):
+        options = re.findall(r'<option value="(\w+)"', text_of(superuser.get(LIST)))
+        assert options == ["reset_two_factor", "end_the_wait"]
+
+
+class TestDeletingUsers:
+    @pytest.fixture
+    def users_url(self):
+        meta = get_user_model()._meta
+        return reverse(f"admin:{meta.app_label}_{meta.model_name}_changelist")
+
+    @pytest.fixture
+    def may_delete_users(self, staff):
+        name = get_user_model()._meta.model_name
+        permissions = Permission.objects.filter(
+            content_type=ContentType.objects.get_for_model(get_user_model())
+        )
+        client = staff()
+        user = get_user_model().objects.get(pk=client.session["_auth_user_id"])
+        user.user_permissions.set(
+            permissions.filter(codename__in=[f"delete_{name}", f"view_{name}"])
+        )
+        return client
+
+    def test_one(self, may_delete_users, users_url, totp):
+        url = f"{users_url}{totp.user_id}/delete/"
+        assert "Are you sure" in text_of(may_delete_users.get(url))
+        assert may_delete_users.post(url, {"post": "yes"}).status_code == 302
+        assert not Totp.objects.exists()
+        assert not BackupCode.objects.exists()
+
+    def test_several(self, may_delete_users, users_url, totp, enroll, apply):
+        users = [totp.user, enroll("grace2").user]
+        apply("delete_selected", *users, url=users_url, post="yes")
+        assert not Totp.objects.exists()
+        assert get_user_model().objects.count() == 1
+
+    def test_names_no_secret(self, may_delete_users, users_url, totp, apply, backup_codes):
+        one = text_of(may_delete_users.get(f"{users_url}{totp.user_id}/delete/"))
+        several = text_of(apply("delete_selected", totp.user, url=users_url, confirmed=False))
+        assert not secrets_in(one + several, totp, backup_codes)
+
+
+def secrets_in(text, totp, backup_codes, *more):
+    stored = BackupCode.objects.values_list("code", "digest")
+    hidden = [totp.secret_key, *backup_codes, *(value for row in stored for value in row), *more]
+    assert len(hidden) >= 31
+    return [value for value in hidden if value in text]
+
+
+def test_no_page_shows_a_secret(superuser, totp, enrolled_user, secret, backup_codes, apply):
+    pages = [
+        superuser.get(LIST),
+        superuser.get(LIST, {"q": "ada", "state": "enabled"}),
+        superuser.get(page_of(totp)),
+        apply("reset_two_factor", totp, confirmed=False),
+        apply("end_the_wait", totp, confirmed=False),
+        apply("end_the_wait", totp, reason="why", confirmed=True) and superuser.get(LIST),
+        superuser.get(f"{LIST}{totp.pk}/history/"),
+    ]
+    text = "".join(map(text_of, pages))
+    assert text.count("ada@example.com") >= len(pages) - 2
+    assert not secrets_in(text, totp, backup_codes, secret, enrolled_user.password)
