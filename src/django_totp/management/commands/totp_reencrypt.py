@@ -1,0 +1,151 @@
+import argparse
+import time
+from datetime import timedelta
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser, OutputWrapper
+from django.db import connections, reset_queries
+from django.utils.text import capfirst
+
+from django_totp.reencryption import BATCH_SIZE, Tally, reencrypt
+
+MAX_BATCH_SIZE = 10_000
+SECONDS_PER_LINE = 10
+SECONDS_PER_BAR = 0.1
+BAR = 30  # characters
+WAY_OUT = (
+    "Put the key that fits into TOTP_ENCRYPTION_KEY_FALLBACKS and run this again, or, if it is "
+    "lost, reset these enrollments."
+)
+
+
+class Progress:
+    """A bar on a terminal; a line every ten seconds elsewhere, or for each batch if ``wordy``."""
+
+    def __init__(self, out: OutputWrapper, *, wordy: bool) -> None:
+        self.out = out
+        self.is_bar = out.isatty() and not wordy
+        self.pause = SECONDS_PER_BAR if self.is_bar else 0 if wordy else SECONDS_PER_LINE
+        self.tally: Tally | None = None
+
+    def show(self, tally: Tally) -> None:
+        """Draw or write how far ``tally`` is, unless that was done a moment ago."""
+        now = time.monotonic()
+        if tally is not self.tally:
+            self.tally, self.start, self.last = tally, now, now
+        elif now - self.last >= self.pause:
+            self.last = now
+            self._write(tally, seconds=max(now - self.start, 0.001))
+
+    def clear(self) -> None:
+        """Take the bar away."""
+        if self.is_bar:
+            self.out.write("\r\033[K", ending="")
+            self.out.flush()
+
+    def _write(self, tally: Tally, seconds: float) -> None:
+        done = min(tally.seen / max(tally.total, 1), 1)  # there may be more by now than at first
+        left = timedelta(seconds=int(seconds / done * (1 - done))) if done else "?"
+        facts = f"{done:.0%}, {tally.seen / seconds:,.0f} rows/s, {left} left"
+        if not self.is_bar:
+            self.out.write(f"{_name(tally)}: {facts}")
+            return
+        bar = "#" * int(done * BAR)
+        self.out.write(f"\r\033[K{_name(tally)} [{bar:.<{BAR}}] {facts}", ending="")
+        self.out.flush()
+
+
+class Command(BaseCommand):
+    help = (
+        "Move secrets and backup codes to the first key, TOTP_ENCRYPTION_KEY, so that those in "
+        "TOTP_ENCRYPTION_KEY_FALLBACKS can go. Logins go on meanwhile. It may be interrupted, "
+        "and run again. The exit status is 1 if there are rows that no configured key can read."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--database",
+            choices=tuple(connections),
+            help="The database to work on; by default the one that enrollments are written to.",
+        )
+        parser.add_argument(
+            "--batch-size",
+            type=_batch_size,
+            default=BATCH_SIZE,
+            help=f"Rows that are written, and locked, at once ({BATCH_SIZE} by default).",
+        )
+        parser.add_argument("--dry-run", action="store_true", help="Count, and write nothing.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        tallies: list[Tally] = []
+        try:
+            self._run(tallies, options)
+        except KeyboardInterrupt:
+            self._report(tallies, options)
+            raise CommandError(
+                "Interrupted. What is done stays done: run the command again for the rest.",
+                returncode=130,
+            ) from None
+        self._report(tallies, options)
+        _refuse_leftovers(tallies)
+
+    def _run(self, tallies: list[Tally], options: dict[str, Any]) -> None:
+        """Move everything. There is a tally in ``tallies`` for each table that was begun."""
+        progress = Progress(self.stdout, wordy=options["verbosity"] > 1)
+        run = reencrypt(
+            options["database"], batch_size=options["batch_size"], dry_run=options["dry_run"]
+        )
+        try:
+            for tally in run:
+                if tally not in tallies:
+                    tallies.append(tally)
+                if options["verbosity"]:
+                    progress.show(tally)
+                reset_queries()  # DEBUG keeps the last 9000, and ours are long
+        finally:
+            progress.clear()
+
+    def _report(self, tallies: list[Tally], options: dict[str, Any]) -> None:
+        if not options["verbosity"]:
+            return
+        moved = "to be moved" if options["dry_run"] else "moved"
+        for tally in tallies:
+            self.stdout.write(
+                f"{_name(tally)}: {tally.moved} {moved}, {tally.current} already current, "
+                f"{tally.unreadable} unreadable."
+            )
+
+
+def _refuse_leftovers(tallies: list[Tally]) -> None:
+    """Raise CommandError if there are rows that still need another key."""
+    sentences = [_unreadable(tally) for tally in tallies if tally.unreadable]
+    if sentences:
+        sentences.append(WAY_OUT)
+    sentences += [
+        f"{tally.busy} {tally.model._meta.verbose_name_plural} were locked or changed all the "
+        "time: run the command again."
+        for tally in tallies
+        if tally.busy
+    ]
+    if sentences:
+        raise CommandError("\n".join(sentences))
+
+
+def _unreadable(tally: Tally) -> str:
+    pks = ", ".join(map(str, tally.unreadable_pks))
+    more = tally.unreadable - len(tally.unreadable_pks)
+    return (
+        f"No configured key can read these {tally.model._meta.verbose_name_plural}, by primary "
+        f"key: {pks}{f' and {more} more' if more else ''}."
+    )
+
+
+def _name(tally: Tally) -> str:
+    return capfirst(str(tally.model._meta.verbose_name_plural))
+
+
+def _batch_size(text: str) -> int:
+    size = int(text)
+    if not 1 <= size <= MAX_BATCH_SIZE:
+        raise argparse.ArgumentTypeError(f"must be from 1 to {MAX_BATCH_SIZE}")
+    return size
