@@ -1,0 +1,94 @@
+"""Bodies that a serializer alone does not tell, under names that no project is likely to use."""
+
+# mypy: allow-untyped-calls
+# (drf-spectacular does not annotate what registers an extension.)
+
+from typing import Any
+
+from drf_spectacular.extensions import OpenApiSerializerExtension
+from drf_spectacular.utils import (
+    PolymorphicProxySerializer,
+    extend_schema_field,
+    extend_schema_serializer,
+)
+from rest_framework.serializers import BooleanField, CharField, Serializer
+
+from django_totp import serializers
+
+
+@extend_schema_field({"type": "boolean", "enum": [True]})
+class TrueField(BooleanField):
+    """The mark of one of two answers."""
+
+
+@extend_schema_field({"type": "boolean", "enum": [False]})
+class FalseField(BooleanField):
+    """The mark of the other."""
+
+
+@extend_schema_serializer(component_name="TotpChallengeResponse")
+class Challenge(serializers.ChallengeResponse):
+    is_totp_enabled = TrueField()
+
+
+@extend_schema_serializer(component_name="TotpSignedInResponse")
+class SignedIn(serializers.SignedInResponse):
+    is_totp_enabled = FalseField()
+
+
+@extend_schema_serializer(component_name="TotpTokenPairResponse")
+class TokenPair(serializers.TokenPairResponse):
+    pass
+
+
+@extend_schema_serializer(component_name="TotpBackupCodesResponse")
+class BackupCodes(serializers.BackupCodesResponse):
+    pass
+
+
+@extend_schema_serializer(component_name="TotpReauthenticationRequest")
+class Reauthentication(serializers.ReauthenticationRequest):
+    """At most one fresh proof. Without it, a recent second factor of the access token counts."""
+
+
+class JWTRefreshRequest(Serializer[Any]):
+    refresh = CharField()
+
+
+class JWTRefreshResponse(Serializer[Any]):
+    access = CharField()
+    refresh = CharField(required=False, help_text="A new one, where refresh tokens rotate.")
+
+
+class JWTVerifyRequest(Serializer[Any]):
+    token = CharField()
+
+
+@extend_schema_serializer(component_name="TotpErrorResponse")
+class Refused(serializers.ErrorResponse):
+    """A sentence for a person, and a stable code for a program."""
+
+
+@extend_schema_serializer(component_name="TotpInvalidResponse")
+class Invalid(serializers.ErrorResponse):
+    """A sentence and a code, and beside them a list of sentences for each wrong field."""
+
+
+class InvalidExtension(OpenApiSerializerExtension):
+    target_class = Invalid
+
+    def map_serializer(self, auto_schema: Any, direction: Any) -> dict[str, Any]:
+        schema = super().map_serializer(auto_schema, direction)
+        return {**schema, "additionalProperties": {"type": "array", "items": {"type": "string"}}}
+
+
+def login() -> PolymorphicProxySerializer:
+    """Return the two answers to a right password. ``is_totp_enabled`` tells them apart.
+
+    It cannot be a discriminator: OpenAPI has these for strings only.
+    """
+    return PolymorphicProxySerializer(
+        component_name="JWTCreateResponse",
+        serializers=[Challenge, SignedIn],
+        resource_type_field_name=None,
+    )

@@ -1,0 +1,139 @@
+"""What an endpoint says of itself, turned into what drf-spectacular asks for."""
+
+# mypy: allow-untyped-calls
+# (drf-spectacular does not annotate what registers an extension.)
+
+from collections.abc import Iterator
+from typing import Any
+
+from drf_spectacular.extensions import OpenApiViewExtension
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import (
+    OpenApiExample,
+    OpenApiParameter,
+    OpenApiRequest,
+    OpenApiResponse,
+    extend_schema,
+    extend_schema_view,
+)
+from rest_framework.exceptions import (
+    APIException,
+    NotAuthenticated,
+    ParseError,
+    PermissionDenied,
+    Throttled,
+    UnsupportedMediaType,
+)
+from rest_framework.serializers import Serializer
+from rest_framework.views import APIView
+
+from django_totp.conf import conf
+from django_totp.exceptions import ReauthenticationRequired, TooManyAttempts, TotpError
+from django_totp.views.base import RequestTooLarge, ServiceError
+
+from .bodies import Invalid, Reauthentication, Refused
+
+MEANINGS = {
+    400: "The request cannot be met.",
+    401: "The credentials are missing or wrong.",
+    403: "The request is not allowed.",
+    413: "The body is too large.",
+    415: "The body is neither JSON nor a form.",
+    429: "There were too many requests, or too many wrong codes.",
+}
+RETRY_AFTER = OpenApiParameter(
+    "Retry-After",
+    OpenApiTypes.INT,
+    OpenApiParameter.HEADER,
+    description="The wait in seconds. It is missing where only a backup code helps.",
+    response=[429],
+)
+
+
+class Operation(OpenApiViewExtension):
+    """What one endpoint takes and answers, and what it refuses, by example."""
+
+    method = "post"
+    auth: list[str] | None = None  # the view's own
+    operation_id: str
+    summary: str
+    description: str
+    request: type[Serializer[Any]] | None = None
+    example: dict[str, str]
+    responses: dict[int, OpenApiResponse]
+    refusals: tuple[TotpError | APIException, ...] = ()
+
+    def view_replacement(self) -> type[APIView]:
+        described = type(self.target.__name__, (self.target,), {})
+        operation = extend_schema(
+            operation_id=self.operation_id,
+            summary=self.summary,
+            description=self.description,
+            tags=[self.operation_id.partition("_")[0]],
+            auth=self.auth,
+            parameters=[RETRY_AFTER],
+            request=self._request(),
+            responses={**self.responses, **self._errors()},
+        )
+        return extend_schema_view(**{self.method: operation})(described)
+
+    def _request(self) -> OpenApiRequest | None:
+        if self.request is None:
+            return None
+        return OpenApiRequest(self.request, examples=[OpenApiExample("example", self.example)])
+
+    def _errors(self) -> dict[int, OpenApiResponse]:
+        examples: dict[int, list[OpenApiExample]] = {}
+        for error in map(_as_answered, (*self.refusals, *self._common_refusals())):
+            examples.setdefault(error.status_code, []).append(_example(error))
+        return {
+            status: OpenApiResponse(self._error_body(status), MEANINGS[status], examples[status])
+            for status in sorted(examples)
+        }
+
+    def _error_body(self, status: int) -> type[Serializer[Any]]:
+        return Invalid if status == 400 and self.request else Refused
+
+    def _common_refusals(self) -> Iterator[APIException]:
+        yield Throttled(wait=30)
+        if self.method == "post":
+            yield RequestTooLarge()
+        if self.request is not None:
+            yield ParseError()
+            yield UnsupportedMediaType("text/plain")
+
+
+class LoginOperation(Operation):
+    """An operation that is open to everybody."""
+
+    auth = []
+
+
+class SignedInOperation(Operation):
+    """An operation of the user whom the project's authentication names."""
+
+    def _common_refusals(self) -> Iterator[APIException]:
+        yield NotAuthenticated()
+        yield PermissionDenied()
+        yield from super()._common_refusals()
+
+
+class ProvenOperation(SignedInOperation):
+    """An operation that asks for a fresh proof where the project wants one."""
+
+    example = {"otp_code": "123456"}
+
+    def __init__(self, target_callback: Any) -> None:
+        super().__init__(target_callback)
+        if conf.TOTP_REAUTHENTICATE:
+            self.request = Reauthentication
+            self.refusals += (ReauthenticationRequired(), TooManyAttempts(30))
+
+
+def _as_answered(error: TotpError | APIException) -> APIException:
+    return ServiceError(error) if isinstance(error, TotpError) else error
+
+
+def _example(error: APIException) -> OpenApiExample:
+    code = str(error.get_codes())
+    return OpenApiExample(code, {"detail": str(error.detail), "code": code})
