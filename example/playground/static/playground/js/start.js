@@ -1,0 +1,268 @@
+// The start page: one view at a time, each a step of the journey through the API.
+
+import * as api from "./api.js";
+import * as codes from "./codes.js";
+import { attempt, byId, clearProblem, drawSvg, element, fillList, onSubmit, showProblem } from "./dom.js";
+import "./log.js";
+import "./panel.js";
+
+const SITE = document.title;
+
+let username = "";
+let challenge = null;
+let backupCodes = [];
+
+// Views
+
+function show(name, notice = "") {
+  for (const view of document.querySelectorAll(".stage > section")) {
+    view.hidden = view.id !== `view-${name}`;
+  }
+  for (const place of document.querySelectorAll("[data-problem]")) clearProblem(place);
+  say(notice);
+  const title = byId(`${name}-title`);
+  document.title = `${title.textContent} · ${SITE}`;
+  document.dispatchEvent(new Event("page:view"));
+  return title;
+}
+
+// As `show`, and bring the reader along. Not for the first view: nobody moved there.
+function go(name, notice) {
+  const title = show(name, notice);
+  (byId(`view-${name}`).querySelector("[data-focus]") ?? title).focus();
+}
+
+function say(text) {
+  byId("notice").textContent = text;
+}
+
+const onClick = (id, act) => byId(id).addEventListener("click", act);
+
+// As `onClick`, for what may fail.
+function onAction(id, act) {
+  const place = byId(id).closest("form, .part, section").querySelector("[data-problem]");
+  onClick(id, () => attempt(byId(id), place, act));
+}
+
+// Sign in
+
+onSubmit(byId("signin-form"), async (data) => {
+  username = data.get("username");
+  challenge = await api.signIn(username, data.get("password"));
+  byId("signin-form").reset();
+  if (challenge === null) return arrive();
+  askForCode();
+  go("second");
+});
+
+byId("fill-signin")?.addEventListener("click", () => {
+  byId("username").value = byId("demo-username").textContent;
+  byId("password").value = byId("demo-password").textContent;
+  byId("password").focus();
+});
+
+async function arrive(notice = `Signed in as ${username}.`) {
+  byId("account-name").textContent = username;
+  await showStatus();
+  go("account", notice);
+}
+
+onClick("sign-out", () => {
+  api.signOut();
+  go("signin", "Signed out: the tokens are forgotten.");
+});
+
+document.addEventListener("api:signed-out", ({ detail: error }) => refuse(error));
+
+// Back to the start, with the reason.
+function refuse(error) {
+  go("signin");
+  showProblem(byId("signin-form").querySelector("[data-problem]"), error);
+}
+
+// The second step
+
+async function finish(proof) {
+  try {
+    await api.finishSignIn(challenge, proof);
+  } catch (error) {
+    if (!["invalid_challenge", "totp_not_enabled"].includes(error.code)) throw error;
+    return refuse(error);
+  }
+  challenge = null;
+  await arrive();
+}
+
+onSubmit(byId("otp-form"), (data) => finish({ otp_code: data.get("code") }));
+onSubmit(byId("backup-form"), (data) => finish({ backup_code: data.get("code") }));
+
+function askForCode(form = "otp") {
+  for (const name of ["otp", "backup"]) {
+    byId(`${name}-form`).hidden = name !== form;
+    byId(`${name}-form`).reset();
+    clearProblem(byId(`${name}-form`).querySelector("[data-problem]"));
+  }
+  document.dispatchEvent(new Event("page:view"));
+}
+
+for (const name of ["otp", "backup"]) {
+  onClick(`to-${name}`, () => {
+    askForCode(name);
+    byId(`${name}-code`).focus();
+  });
+}
+
+onClick("abandon", () => {
+  challenge = null;
+  go("signin");
+});
+
+// The account
+
+function fact(name, value) {
+  const row = document.createElement("div");
+  row.append(element("dt", name), element("dd", value));
+  return row;
+}
+
+const when = (time) =>
+  new Date(time).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
+
+async function showStatus() {
+  const status = await api.getStatus();
+  const state = status.is_totp_enabled ? "on" : status.is_pending ? "pending" : "off";
+  byId("state").className = `badge ${state}`;
+  byId("state").textContent = { on: "On", pending: "Not confirmed", off: "Off" }[state];
+  byId("state-text").textContent = {
+    on: "Signing in takes the password and a code.",
+    pending: "You have begun to set it up. Until you confirm it, the password alone signs you in.",
+    off: "The password alone signs you in.",
+  }[state];
+  byId("state-facts").replaceChildren(
+    ...{
+      on: [
+        fact("Since", when(status.confirmed_at)),
+        fact("Backup codes left", status.backup_codes_remaining),
+      ],
+      pending: [fact("Begun", when(status.created_at))],
+      off: [],
+    }[state],
+  );
+  byId("enroll").hidden = state === "on";
+  byId("enroll").textContent = state === "pending" ? "Start over" : "Set up";
+  byId("rotate").hidden = byId("disable").hidden = state !== "on";
+  showExpiries();
+}
+
+onAction("enroll", async () => {
+  const setup = await api.create();
+  byId("secret").textContent = setup.secret.match(/.{1,4}/g).join(" ");
+  byId("otpauth").hidden = !setup.otpauth_uri.startsWith("otpauth://");
+  byId("otpauth").href = setup.otpauth_uri;
+  byId("confirm-form").reset();
+  await drawSvg(byId("qr"), setup.svg);
+  go("enroll");
+});
+
+onAction("rotate", async () => {
+  if (!(await agreed("ask-rotate"))) return;
+  const answer = await api.rotate();
+  showCodes(answer.backup_codes, "New backup codes made. The old ones no longer work.");
+});
+
+onAction("disable", async () => {
+  if (!(await agreed("ask-disable"))) return;
+  await api.disable();
+  await arrive("Two-factor authentication is off.");
+});
+
+function agreed(id) {
+  const dialog = byId(id);
+  dialog.returnValue = "";
+  dialog.showModal();
+  return new Promise((resolve) => {
+    dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true });
+  });
+}
+
+// Tokens
+
+onAction("refresh", async () => {
+  await api.refresh();
+  showExpiries();
+  say("The access token was refreshed.");
+});
+
+onAction("verify", async () => {
+  await api.verifyAccess();
+  say("The server says that the access token is valid.");
+});
+
+function remaining(end) {
+  const seconds = Math.floor((end - Date.now()) / 1000);
+  if (seconds <= 0) return "expired";
+  if (seconds >= 3600) return `expires ${when(end)}`;
+  return `expires in ${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
+}
+
+function showExpiries() {
+  const ends = api.expiries();
+  if (!ends) return;
+  byId("access-expiry").textContent = remaining(ends.access);
+  byId("refresh-expiry").textContent = remaining(ends.refresh);
+}
+
+setInterval(showExpiries, 1000);
+
+// Enrollment
+
+onSubmit(byId("confirm-form"), async (data) => {
+  const answer = await api.confirm(data.get("code"));
+  forgetSetup();
+  if (answer.backup_codes.length === 0) return arrive("Two-factor authentication is on.");
+  showCodes(answer.backup_codes, "Two-factor authentication is on.");
+});
+
+onAction("cancel-enroll", async () => {
+  forgetSetup();
+  await arrive("");
+});
+
+onClick("copy-secret", async () => {
+  const copied = await codes.copy(byId("secret").textContent.replaceAll(" ", ""));
+  say(copied ? "The key is copied." : "The browser does not let this page copy. Select the key.");
+});
+
+function forgetSetup() {
+  byId("secret").textContent = "";
+  byId("otpauth").removeAttribute("href");
+  byId("qr").removeAttribute("src");
+}
+
+// Backup codes
+
+function showCodes(fresh, notice) {
+  backupCodes = fresh;
+  fillList(byId("codes"), fresh);
+  go("codes", notice);
+}
+
+onClick("copy-codes", async () => {
+  const copied = await codes.copy(codes.asText(backupCodes));
+  say(copied ? "The codes are copied." : "The browser does not let this page copy. Select the codes.");
+});
+
+onClick("download-codes", () => {
+  codes.download(backupCodes);
+  say("Saved as backup_codes.txt.");
+});
+
+onClick("print-codes", () => window.print());
+
+onAction("codes-kept", async () => {
+  backupCodes = [];
+  byId("codes").replaceChildren();
+  await arrive("");
+});
+
+show("signin");

@@ -1,0 +1,131 @@
+"""Settings of the example project: what a project with django-totp needs, and little else.
+
+These environment variables change it:
+
+``DEMO_DATA_DIR``       where database, keys and password are kept (``example/data``)
+``DEMO_DEBUG``          ``0`` turns ``DEBUG``, and with it all that is demo only, off
+``DEMO_ALLOWED_HOSTS``  further host names, separated by commas
+``DEMO_THROTTLE_RATE``  requests per endpoint and user (``10/minute``)
+"""
+
+import os
+from pathlib import Path
+
+from django.core.management.utils import get_random_secret_key
+from django.utils.crypto import get_random_string
+
+from django_totp.encryption import generate_fernet_key
+
+from .kept import kept
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+DATA_DIR = Path(os.environ.get("DEMO_DATA_DIR", BASE_DIR / "data"))
+
+
+def make_password() -> str:
+    """Return a password without look-alikes that is no pain to type on a phone."""
+    alphabet = "abcdefghjkmnpqrstuvwxyz23456789"
+    return "-".join(get_random_string(4, alphabet) for _ in range(3))
+
+
+SECRET_KEY = kept(DATA_DIR / "secret_key", get_random_secret_key)
+
+DEBUG = os.environ.get("DEMO_DEBUG", "1") == "1"
+
+ALLOWED_HOSTS = ["127.0.0.1", "localhost", "[::1]"]
+ALLOWED_HOSTS += filter(None, os.environ.get("DEMO_ALLOWED_HOSTS", "").split(","))
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "django_totp",
+    "playground",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "playground.middleware.content_security_policy",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "project.urls"
+WSGI_APPLICATION = "project.wsgi.application"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+DATABASES = {
+    "default": {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": DATA_DIR / "db.sqlite3",
+    },
+}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+LANGUAGE_CODE = "en-us"
+TIME_ZONE = "UTC"
+USE_TZ = True
+
+STATIC_URL = "static/"
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "handlers": {"console": {"class": "logging.StreamHandler"}},
+    "loggers": {"django_totp": {"handlers": ["console"], "level": "INFO"}},
+}
+
+# The second factor.
+
+TOTP_ENCRYPTION_KEY = kept(DATA_DIR / "totp_encryption_key", generate_fernet_key)
+TOTP_ISSUER = "django-totp example"
+TOTP_TOKEN_SALT = "example project: challenge token"
+TOTP_THROTTLE_RATE = os.environ.get("DEMO_THROTTLE_RATE", "10/minute")
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework_simplejwt.authentication.JWTAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "NUM_PROXIES": 0,  # nobody's X-Forwarded-For is believed
+}
+
+# The documentation of the API, with the assets that drf-spectacular-sidecar brings.
+
+SPECTACULAR_SETTINGS = {
+    "TITLE": "django-totp example",
+    "DESCRIPTION": "Two-factor authentication with time-based one-time passwords.",
+    "VERSION": "1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "SWAGGER_UI_SETTINGS": {"deepLinking": True, "validatorUrl": None},
+}
+
+# Who signs in. Shown on the start page and in the terminal.
+
+DEMO_USERNAME = "demo"
+DEMO_PASSWORD = kept(DATA_DIR / "demo_password", make_password)

@@ -1,0 +1,23 @@
+from django.contrib import admin
+from django.templatetags.static import static
+from django.urls import include, path
+from django.views.generic import RedirectView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+
+from playground import views
+
+urlpatterns = [
+    path("api/", include("django_totp.urls")),
+    path("api/", include("django_totp.urls.jwt")),
+    path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
+    path(
+        "api/docs/",
+        SpectacularSwaggerSplitView.as_view(template_name="playground/docs.html"),
+        name="docs",
+    ),
+    path("admin/", admin.site.urls),
+    path("favicon.ico", RedirectView.as_view(url=static("playground/icon.svg"))),
+    path("", views.start, name="start"),
+    path("tools/", views.tools, name="tools"),
+    path("demo/code/", views.demo_code, name="demo-code"),
+]

@@ -1,0 +1,186 @@
+"""The example project, served to a real Chromium that is watched while it works.
+
+Where Chromium or Playwright is missing, ``tests/conftest.py`` leaves this directory out, aloud.
+"""
+
+import contextlib
+import io
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import zxingcpp
+from PIL import Image
+from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, Request, sync_playwright
+
+from tests import services
+
+DEMO = Path(__file__).resolve().parents[2] / "example" / "demo.py"
+AUDIT = (Path(__file__).parent / "audit.js").read_text()
+PATIENCE = 60  # seconds, for a machine that is busy with the other tests
+CHROMIUM_ARGUMENTS = [
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-sync",
+    "--no-first-run",
+]
+
+
+@dataclass(frozen=True)
+class Site:
+    """A running example project, with what it printed in the terminal."""
+
+    url: str
+    username: str
+    password: str
+
+
+@contextlib.contextmanager
+def serve(data_dir: Path, **environment: str) -> Iterator[Site]:
+    """Run the example project on a free port of the loopback, with its data in ``data_dir``."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    log = data_dir / "server.log"
+    with log.open("w") as out:
+        process = subprocess.Popen(
+            [sys.executable, DEMO, address],
+            env=os.environ | {"DEMO_DATA_DIR": str(data_dir)} | environment,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        wait_until_it_serves(process, log)
+        told = dict(re.findall(r"^  (Page|Name|Password) +(\S+)$", log.read_text(), re.MULTILINE))
+        yield Site(told["Page"].rstrip("/"), told["Name"], told["Password"])
+    finally:
+        process.terminate()
+        process.wait(PATIENCE)
+
+
+def wait_until_it_serves(process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while "Quit the server" not in log.read_text():
+        if process.poll() is not None or time.monotonic() > deadline:
+            pytest.fail(f"The example project does not start:\n{log.read_text()}")
+        time.sleep(0.1)
+
+
+@pytest.fixture
+def serve_example(tmp_path: Path) -> Iterator[Callable[..., Site]]:
+    """Return a function that starts an example project of its own for this test."""
+    with contextlib.ExitStack() as stack:
+        yield lambda **environment: stack.enter_context(serve(tmp_path, **environment))
+
+
+@pytest.fixture
+def fresh_site(serve_example: Callable[..., Site]) -> Site:
+    """Return an example project in which nothing has happened yet."""
+    return serve_example(DEMO_THROTTLE_RATE="1000/minute")
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """Return an example project for tests that leave no trace in its database."""
+    with serve(tmp_path_factory.mktemp("site"), DEMO_THROTTLE_RATE="1000/minute") as site:
+        yield site
+
+
+# Playwright keeps an event loop in this thread, in which Django refuses to use a database:
+# it must be gone before the tests of another module run.
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=services.chromium(), args=CHROMIUM_ARGUMENTS
+        )
+        yield browser
+        browser.close()
+
+
+@dataclass
+class Watch:
+    """Notes what a page must not do: complain in the console, or ask another host."""
+
+    url: str
+    complaints: list[str] = field(default_factory=list)
+
+    def on(self, page: Page) -> None:
+        page.on("console", self.console)
+        page.on("pageerror", lambda error: self.complaints.append(f"error: {error}"))
+        page.on("dialog", self.dialog)
+        page.on("request", self.request)
+
+    def console(self, message: ConsoleMessage) -> None:
+        # Chromium notes each 4xx by itself. Of the API they are answers like others.
+        refused = message.text.startswith("Failed to load resource: the server responded")
+        if refused and message.location["url"].startswith(f"{self.url}/api/"):
+            return
+        if message.type in {"error", "warning"}:
+            where = message.location["url"]
+            self.complaints.append(f"console: {message.text} ({where})")
+
+    def dialog(self, dialog: Dialog) -> None:
+        self.complaints.append(f"dialog: {dialog.message}")
+        dialog.dismiss()
+
+    def request(self, request: Request) -> None:
+        if not request.url.startswith((f"{self.url}/", f"blob:{self.url}/", "data:")):
+            self.complaints.append(f"request: {request.url}")
+
+
+@pytest.fixture
+def visit(browser: Browser) -> Iterator[Callable[..., Page]]:
+    """Return a function that opens a page of a site. In the end, the page was well-behaved."""
+    with contextlib.ExitStack() as stack:
+        watches = []
+
+        def open_page(site: Site, path: str = "/", *, width: int = 1280, **options) -> Page:
+            viewport = {"width": width, "height": 844 if width < 500 else 900}
+            context = browser.new_context(base_url=site.url, viewport=viewport, **options)
+            stack.callback(context.close)
+            context.set_default_timeout(PATIENCE * 1000)
+            context.grant_permissions(["clipboard-read", "clipboard-write"])
+            page = context.new_page()
+            watches.append(Watch(site.url))
+            watches[-1].on(page)
+            page.goto(path)
+            return page
+
+        yield open_page
+    assert [complaint for watch in watches for complaint in watch.complaints] == []
+
+
+@pytest.fixture
+def look(request: pytest.FixtureRequest) -> Callable[[Page, str], None]:
+    """Return a function that examines what a page shows, and keeps a picture if asked to."""
+    folder = os.environ.get("BROWSER_SCREENSHOTS")
+    test = re.sub(r"\W+", "-", request.node.name).strip("-")
+
+    def examine(page: Page, name: str) -> None:
+        if folder:
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            page.screenshot(path=Path(folder) / f"{test}-{name}.png", full_page=True)
+        assert page.evaluate(AUDIT) == [], name
+
+    return examine
+
+
+@pytest.fixture
+def read_qr() -> Callable[[Page], str]:
+    """Return a function that reads the one QR code on a page, from a screenshot."""
+
+    def read(page: Page) -> str:
+        picture = Image.open(io.BytesIO(page.screenshot(full_page=True)))
+        [barcode] = zxingcpp.read_barcodes(picture)
+        return str(barcode.text)
+
+    return read

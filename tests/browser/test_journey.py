@@ -1,0 +1,493 @@
+"""A person with a browser, going through all that the example project offers."""
+
+import json
+import re
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pyotp
+import pytest
+from playwright.sync_api import Locator, Page
+
+pytestmark = pytest.mark.browser
+
+BACKUP_CODE = r"[a-z0-9]{4}(-[a-z0-9]{4}){3}"
+
+phone = {"width": 390, "is_mobile": True, "has_touch": True, "device_scale_factor": 2}
+desktop = {"width": 1280}
+narrow = {"width": 320}
+
+
+def view(page: Page, name: str) -> Locator:
+    """Return the view of the start page called ``name``, once it is shown."""
+    shown = page.locator(f"#view-{name}")
+    shown.wait_for()
+    return shown
+
+
+def problem(page: Page) -> str:
+    """Return what the page says went wrong."""
+    return page.get_by_role("alert").inner_text()
+
+
+def sign_in(page: Page, site: Any) -> None:
+    page.get_by_label("Name", exact=True).fill(site.username)
+    page.get_by_label("Password", exact=True).fill(site.password)
+    page.get_by_role("button", name="Sign in", exact=True).click()
+
+
+def sign_out(page: Page) -> None:
+    page.get_by_role("button", name="Sign out").click()
+    view(page, "signin")
+
+
+def confirm_with(page: Page, code: str) -> None:
+    page.get_by_label("Code that the app shows now").fill(code)
+    page.get_by_role("button", name="Turn on").click()
+
+
+def send_code(page: Page, code: str) -> None:
+    page.get_by_label("Code from your authenticator app").fill(code)
+    page.get_by_role("button", name="Sign in", exact=True).click()
+
+
+def send_backup_code(page: Page, code: str) -> None:
+    page.get_by_role("button", name="Use a backup code").click()
+    page.get_by_label("One of your backup codes").fill(code)
+    page.get_by_role("button", name="Sign in", exact=True).click()
+
+
+def answer(page: Page, question: str, button: str) -> None:
+    page.get_by_role("dialog", name=question).get_by_role("button", name=button).click()
+
+
+def shown_codes(page: Page) -> list[str]:
+    return view(page, "codes").get_by_role("listitem").all_inner_texts()
+
+
+def next_code(authenticator: pyotp.TOTP) -> str:
+    """Return the code of the next time step: it is accepted, and surely unused."""
+    return authenticator.at(time.time(), counter_offset=1)
+
+
+def wrong_code(authenticator: pyotp.TOTP) -> str:
+    near = {authenticator.at(time.time(), counter_offset=offset) for offset in range(-3, 4)}
+    return next(
+        code for code in ("000000", "111111", *map("{:06}".format, range(8))) if code not in near
+    )
+
+
+def post(site: Any, path: str, body: dict[str, str], access: str = "") -> Any:
+    """Call the API without the page."""
+    headers = {"Content-Type": "application/json"}
+    headers |= {"Authorization": f"Bearer {access}"} if access else {}
+    request = urllib.request.Request(  # noqa: S310
+        f"{site.url}/api/{path}", json.dumps(body).encode(), headers, method="POST"
+    )
+    with urllib.request.urlopen(request) as response:  # noqa: S310
+        return json.load(response)
+
+
+def credentials(site: Any) -> dict[str, str]:
+    return {"username": site.username, "password": site.password}
+
+
+def enroll(site: Any) -> tuple[pyotp.TOTP, list[str]]:
+    """Enroll the demo user without the page. Return authenticator and backup codes."""
+    tokens = post(site, "jwt/create/", credentials(site))
+    setup = post(site, "totp/create/", {}, tokens["access"])
+    authenticator = pyotp.TOTP(setup["secret"])
+    confirmed = post(site, "totp/confirm/", {"input_code": authenticator.now()}, tokens["access"])
+    return authenticator, confirmed["backup_codes"]
+
+
+@pytest.mark.parametrize(
+    "screen",
+    [
+        pytest.param(phone | {"color_scheme": "dark"}, id="phone"),
+        pytest.param(desktop | {"color_scheme": "light"}, id="desktop"),
+        pytest.param(narrow | {"color_scheme": "light"}, id="narrow"),
+    ],
+)
+def test_the_whole_journey(fresh_site, visit, look, read_qr, screen):
+    page = visit(fresh_site, **screen)
+
+    # Without a second factor, the password is enough.
+    look(page, "1-sign-in")
+    sign_in(page, fresh_site)
+    account = view(page, "account")
+    assert "Off" in account.inner_text()
+    look(page, "2-account-off")
+
+    # Enroll, with what a phone would see.
+    page.get_by_role("button", name="Set up").click()
+    enrollment = view(page, "enroll")
+    look(page, "3-enroll")
+    uri = read_qr(page)
+    authenticator = pyotp.parse_uri(uri)
+    assert isinstance(authenticator, pyotp.TOTP)
+    assert authenticator.name == fresh_site.username
+    assert authenticator.issuer == "django-totp example"
+    key = enrollment.locator("#secret").inner_text()
+    assert key.replace(" ", "") == authenticator.secret
+    assert {len(group) for group in key.split()} == {4}
+    deep_link = page.get_by_role("link", name="Open the app on this device")
+    assert deep_link.get_attribute("href") == uri
+    page.get_by_role("button", name="Copy the key").click()
+    page.get_by_text("The key is copied.").wait_for()
+    assert page.evaluate("navigator.clipboard.readText()") == authenticator.secret
+
+    # Confirm, first with a typing error.
+    confirm_with(page, wrong_code(authenticator))
+    assert problem(page) == "Invalid TOTP code."
+    confirm_with(page, authenticator.now())
+    codes = shown_codes(page)
+    assert len(codes) == len(set(codes)) == 10
+    assert all(re.fullmatch(BACKUP_CODE, code) for code in codes)
+    look(page, "4-backup-codes")
+    assert keep(page) == codes
+
+    page.get_by_role("button", name="I have kept them").click()
+    assert re.search(r"\bOn\b", view(page, "account").inner_text())
+    assert "Backup codes left\n10" in view(page, "account").inner_text()
+    look(page, "5-account-on")
+    sign_out(page)
+
+    # Sign in with two steps.
+    sign_in(page, fresh_site)
+    view(page, "second")
+    send_code(page, wrong_code(authenticator))
+    assert problem(page) == "Invalid TOTP code."
+    look(page, "6-wrong-code")
+    code = next_code(authenticator)
+    send_code(page, code)
+    view(page, "account")
+    sign_out(page)
+
+    # Neither a code nor a backup code works twice.
+    sign_in(page, fresh_site)
+    send_code(page, code)
+    assert problem(page) == "Invalid TOTP code."
+    send_backup_code(page, codes[0].upper().replace("-", " "))
+    assert "Backup codes left\n9" in view(page, "account").inner_text()
+    sign_out(page)
+    sign_in(page, fresh_site)
+    send_backup_code(page, codes[0])
+    assert problem(page) == "Invalid backup code."
+    look(page, "7-used-backup-code")
+    page.get_by_label("One of your backup codes").fill(codes[1])
+    page.get_by_role("button", name="Sign in", exact=True).click()
+    view(page, "account")
+
+    # New backup codes, after a change of mind.
+    question = "Make new backup codes?"
+    page.get_by_role("button", name="New backup codes").click()
+    look(page, "8-question")
+    answer(page, question, "Keep them")
+    page.get_by_role("button", name="New backup codes").click()
+    answer(page, question, "Make new codes")
+    fresh_codes = shown_codes(page)
+    assert len(fresh_codes) == 10
+    assert not set(fresh_codes) & set(codes)
+    page.get_by_role("button", name="I have kept them").click()
+    assert "Backup codes left\n10" in view(page, "account").inner_text()
+
+    # And off again.
+    page.get_by_role("button", name="Turn off").click()
+    answer(page, "Turn two-factor authentication off?", "Turn off")
+    page.get_by_text("Two-factor authentication is off.").wait_for()
+    sign_out(page)
+    sign_in(page, fresh_site)
+    assert "Off" in view(page, "account").inner_text()
+
+
+def keep(page: Page) -> list[str]:
+    """Copy, print and download the backup codes. Return them as downloaded."""
+    page.get_by_role("button", name="Copy").click()
+    page.get_by_text("The codes are copied.").wait_for()
+    copied = page.evaluate("navigator.clipboard.readText()")
+
+    page.evaluate("window.print = () => { window.printed = true }")
+    page.get_by_role("button", name="Print").click()
+    assert page.evaluate("window.printed")
+    page.emulate_media(media="print")
+    assert page.get_by_role("button").count() == 0
+    assert len(shown_codes(page)) == 10
+    page.emulate_media(media="screen")
+
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download").click()
+    assert download.value.suggested_filename == "backup_codes.txt"
+    text = Path(download.value.path()).read_text()
+    assert text == copied
+    return text.splitlines()
+
+
+def test_the_tokens_are_refreshed_and_verified(site, visit):
+    page = visit(site)
+    sign_in(page, site)
+    tokens = view(page, "account").locator(".part", has_text="Access token")
+    assert re.search(r"Access token\s+expires in \d:\d\d\b", tokens.inner_text())
+    page.get_by_role("button", name="Refresh").click()
+    page.get_by_text("The access token was refreshed.").wait_for()
+    page.get_by_role("button", name="Verify").click()
+    page.get_by_text("The server says that the access token is valid.").wait_for()
+    assert page.locator("#log").get_by_role("listitem").all_inner_texts()[:2] == [
+        "POST\njwt/verify/\n200",
+        "POST\njwt/refresh/\n200",
+    ]
+    kept = "JSON.stringify([localStorage, sessionStorage, document.cookie])"
+    assert page.evaluate(kept) == '[{},{},""]'
+
+
+def test_an_expired_access_token_is_refreshed_behind_the_scenes(fresh_site, visit):
+    page = visit(fresh_site)
+    sign_in(page, fresh_site)
+    view(page, "account")
+    expired = {"detail": "Given token not valid for any token type", "code": "token_not_valid"}
+    page.route(
+        "**/api/totp/create/", lambda route: route.fulfill(status=401, json=expired), times=1
+    )
+    page.get_by_role("button", name="Set up").click()
+    view(page, "enroll")
+    assert page.locator("#log").get_by_role("listitem").all_inner_texts()[:3] == [
+        "POST\ntotp/create/\n201",
+        "POST\njwt/refresh/\n200",
+        "POST\ntotp/create/\n401",
+    ]
+
+
+def test_an_expired_refresh_token_signs_out(site, visit):
+    page = visit(site)
+    sign_in(page, site)
+    view(page, "account")
+    expired = {"detail": "Token is invalid or expired", "code": "token_not_valid"}
+    page.route("**/api/jwt/refresh/", lambda route: route.fulfill(status=401, json=expired))
+    page.get_by_role("button", name="Refresh").click()
+    view(page, "signin")
+    assert problem(page) == "Token is invalid or expired"
+
+
+def test_a_wrong_password_is_refused_in_the_words_of_the_server(site, visit, look):
+    page = visit(site)
+    page.get_by_label("Name", exact=True).fill(site.username)
+    page.get_by_label("Password", exact=True).fill("wrong")
+    page.get_by_role("button", name="Sign in", exact=True).click()
+    assert problem(page) == "Invalid credentials."
+    look(page, "wrong-password")
+
+
+def test_a_server_that_is_gone_is_told(site, visit):
+    page = visit(site)
+    page.route("**/api/jwt/create/", lambda route: route.fulfill(status=502, body="Bad gateway"))
+    sign_in(page, site)
+    assert problem(page) == "The server answered with status 502."
+
+
+def test_an_account_that_waits_says_for_how_long(fresh_site, visit, look):
+    authenticator, codes = enroll(fresh_site)
+    page = visit(fresh_site, **phone)
+    sign_in(page, fresh_site)
+    for _ in range(6):
+        send_code(page, wrong_code(authenticator))
+        assert problem(page) == "Invalid TOTP code."
+    send_code(page, next_code(authenticator))
+    assert re.fullmatch(r"Too many wrong codes\. Try again in \d+ seconds\.", problem(page))
+    assert re.fullmatch(r"\d+ s left", page.locator(".wait").inner_text())
+    look(page, "waiting")
+    send_backup_code(page, codes[0])
+    view(page, "account")
+
+
+def test_a_throttled_request_says_when_to_try_again(serve_example, visit):
+    site = serve_example(DEMO_THROTTLE_RATE="2/hour")
+    page = visit(site)
+    for _ in range(2):
+        sign_in(page, site)
+        view(page, "account")
+        sign_out(page)
+    sign_in(page, site)
+    assert re.search(r"throttled.*\d+ seconds", problem(page))
+    assert re.fullmatch(r"\d+ s left", page.locator(".wait").inner_text())
+
+
+def test_a_challenge_that_is_over_leads_back_to_the_start(fresh_site, visit):
+    enroll(fresh_site)
+    page = visit(fresh_site)
+    sign_in(page, fresh_site)
+    view(page, "second")
+    expired = {"detail": "Invalid or expired challenge token.", "code": "invalid_challenge"}
+    page.route("**/api/jwt/totp/verify/", lambda route: route.fulfill(status=400, json=expired))
+    send_code(page, "123456")
+    view(page, "signin")
+    assert problem(page) == "Invalid or expired challenge token."
+
+
+def test_the_panel_stands_in_for_a_phone(fresh_site, visit, look):
+    page = visit(fresh_site)
+    panel = page.get_by_role("region", name="No phone at hand?")
+    panel.get_by_text("Nothing is set up yet").wait_for()
+    sign_in(page, fresh_site)
+    page.get_by_role("button", name="Set up").click()
+    view(page, "enroll")
+    authenticator = pyotp.TOTP(page.locator("#secret").inner_text().replace(" ", ""))
+    panel.get_by_role("button", name="Fill in this code").click()
+    filled = page.get_by_label("Code that the app shows now").input_value()
+    assert authenticator.verify(filled, valid_window=1)
+    confirm_with(page, next_code(authenticator))  # which the panel shows as used for a while
+    view(page, "codes")
+    panel.get_by_text("A code works once: wait for the next one").wait_for()
+    assert not panel.get_by_role("button").is_visible()
+    look(page, "used")
+
+
+def test_the_panel_exists_only_with_debug(serve_example):
+    site = serve_example(DEMO_DEBUG="0")
+    with urllib.request.urlopen(site.url) as response:  # noqa: S310
+        page = response.read().decode()
+    assert site.password not in page
+    assert "/demo/code/" not in page
+    with pytest.raises(urllib.error.HTTPError, match="404"):
+        urllib.request.urlopen(f"{site.url}/demo/code/")  # noqa: S310
+
+
+def test_the_keyboard_is_enough(fresh_site, visit):
+    authenticator, _ = enroll(fresh_site)
+    page = visit(fresh_site)
+
+    def tab_to(selector: str) -> None:
+        for _ in range(30):
+            page.keyboard.press("Tab")
+            if page.evaluate("selector => document.activeElement.matches(selector)", selector):
+                return
+        pytest.fail(f"Tab does not lead to {selector}")
+
+    def focused() -> str:
+        return page.evaluate("document.activeElement.textContent.trim()")
+
+    page.keyboard.press("Tab")
+    assert focused() == "Skip to content"
+    page.keyboard.press("Enter")
+    tab_to("#username")
+    page.keyboard.type(fresh_site.username)
+    tab_to("#password")
+    page.keyboard.type(fresh_site.password)
+    page.keyboard.press("Enter")
+    view(page, "second")
+    page.keyboard.type(wrong_code(authenticator))  # the focus waits in the field
+    page.keyboard.press("Enter")
+    assert problem(page) == "Invalid TOTP code."
+    page.keyboard.type(next_code(authenticator))  # over the wrong one, which is selected
+    page.keyboard.press("Enter")
+    view(page, "account")
+    assert focused() == f"Signed in as {fresh_site.username}"
+    tab_to("#disable")
+    page.keyboard.press("Enter")
+    page.get_by_role("dialog").wait_for()
+    page.keyboard.press("Escape")
+    page.get_by_role("dialog").wait_for(state="hidden")
+    assert focused() == "Turn off"
+
+
+HOSTILE_SVGS = {
+    "script": "<script>parent.ran = top.ran = window.ran = true; alert(1)</script>",
+    "handler": '<rect width="9" height="9" onload="parent.ran = true" onclick="alert(1)"/>',
+    "foreign object": '<foreignObject width="9" height="9"><iframe '
+    'xmlns="http://www.w3.org/1999/xhtml" srcdoc="&lt;script&gt;top.ran = true&lt;/script&gt;"/>'
+    "</foreignObject>",
+    "link": '<a href="javascript:parent.ran = true"><rect width="99" height="99"/></a>',
+    "picture": '<image href="https://foreign.invalid/x.png" width="9" height="9"/>',
+}
+
+
+@pytest.mark.parametrize("content", HOSTILE_SVGS.values(), ids=HOSTILE_SVGS.keys())
+def test_the_svg_viewer_runs_no_script(site, visit, content):
+    page = visit(site, "/tools/")
+    handler = ' onload="parent.ran = window.ran = true"'
+    svg = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="120" height="80"{handler}>'
+        f'<rect width="120" height="80" fill="#0f0"/>{content}</svg>'
+    )
+    for pasted in [svg, json.dumps({"svg": svg})]:
+        page.get_by_label("Response of POST totp/create/").fill(pasted)
+        page.get_by_role("button", name="Draw").click()
+        page.get_by_text("nothing of them ran").wait_for()
+        image = page.get_by_alt_text("The SVG that you pasted")
+        image.click()
+        assert image.evaluate("image => [image.naturalWidth, image.naturalHeight]") == [120, 80]
+        assert page.evaluate("window.ran") is None
+        page.get_by_role("button", name="Clear").first.click()
+        image.wait_for(state="hidden")
+
+
+def test_the_svg_viewer_draws_a_response(fresh_site, visit, look, read_qr):
+    tokens = post(fresh_site, "jwt/create/", credentials(fresh_site))
+    setup = post(fresh_site, "totp/create/", {}, tokens["access"])
+    page = visit(fresh_site, "/tools/", **phone)
+    page.get_by_label("Response of POST totp/create/").fill(json.dumps(setup))
+    page.get_by_role("button", name="Draw").click()
+    page.get_by_text("Drawn.").wait_for()
+    assert read_qr(page) == setup["otpauth_uri"]
+    look(page, "svg")
+
+
+def test_the_svg_viewer_tells_what_is_wrong(site, visit):
+    page = visit(site, "/tools/")
+    for text, message in {
+        "": "Paste a response or an SVG first.",
+        '{"svg": "<svg': "This is no complete JSON",
+        '{"detail": "Invalid TOTP code."}': "This JSON has no “svg”.",
+        "<svg><rect></svg>": "The browser cannot draw this SVG.",
+        "<p>text</p>": "This is no SVG",
+    }.items():
+        page.get_by_label("Response of POST totp/create/").fill(text)
+        page.get_by_role("button", name="Draw").click()
+        page.get_by_role("alert").get_by_text(message).wait_for()
+        assert not page.locator("#drawing").is_visible()
+
+
+def test_backup_codes_become_a_text_file(site, visit, look):
+    codes = ["abcd-efgh-jkmn-pqrs", "tuvw-xyz2-3456-789a"]
+    page = visit(site, "/tools/", color_scheme="dark")
+    page.get_by_label("Response of POST totp/confirm/").fill(json.dumps({"backup_codes": codes}))
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download").click()
+    assert download.value.suggested_filename == "backup_codes.txt"
+    assert Path(download.value.path()).read_text() == "".join(f"{code}\n" for code in codes)
+    look(page, "text")
+
+
+def test_the_converter_tells_what_is_wrong(site, visit):
+    page = visit(site, "/tools/")
+    for text, message in {
+        "": "Paste a response first.",
+        "abcd-efgh-jkmn-pqrs": "This is no complete JSON",
+        '{"svg": "<svg/>"}': "This JSON has no “backup_codes”.",
+        '{"backup_codes": []}': "There are no codes in this response.",
+        '{"backup_codes": [1, 2]}': "“backup_codes” must hold texts only.",
+    }.items():
+        page.get_by_label("Response of POST totp/confirm/").fill(text)
+        page.get_by_role("button", name="Download").click()
+        page.get_by_role("alert").get_by_text(message).wait_for()
+
+
+@pytest.mark.parametrize("screen", [narrow, desktop], ids=["narrow", "desktop"])
+def test_the_tools_fit_the_screen(site, visit, look, screen):
+    look(visit(site, "/tools/", **screen), "tools")
+
+
+def test_the_api_docs_come_from_here(site, visit):
+    page = visit(site, "/api/docs/")
+    page.locator("#operations-tag-totp, .opblock").first.wait_for()
+    assert "/api/jwt/totp/verify/" in page.locator("#swagger-ui").inner_text()
+
+
+def test_the_admin_works_under_the_policy(site, visit):
+    page = visit(site, "/admin/")
+    page.get_by_label("Username").fill(site.username)
+    page.get_by_label("Password").fill(site.password)
+    page.get_by_role("button", name="Log in").click()
+    page.get_by_role("heading", name="Site administration").wait_for()
