@@ -1,0 +1,155 @@
+"""docs/http-api.md and docs/errors.md: the requests are sent, the lists compared."""
+
+import ast
+import re
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+import time_machine
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.core.signing import BadSignature, SignatureExpired
+from django.test import override_settings
+from django.urls import reverse
+from rest_framework.test import APIClient
+
+from django_totp import exceptions, urls
+from django_totp.backup_code_utils import rotate_backup_codes, store_backup_codes
+from django_totp.conf import conf
+from django_totp.totp import create_totp_setup, verify_totp_code
+from django_totp.urls import jwt
+from django_totp.views import base
+from tests import markdown, replay
+
+
+@pytest.fixture
+def http_users(make_user: Callable[..., AbstractBaseUser]) -> dict[str, AbstractBaseUser]:
+    """Return the users of docs/http-api.md: no TOTP, TOTP, and TOTP while codes wait."""
+    users = {name: make_user(name) for name in ("ada", "grace", "alan")}
+    for name in ("grace", "alan"):
+        create_totp_setup(users[name])
+        store_backup_codes(users[name], [])
+        rotate_backup_codes(users[name])
+    return users
+
+
+def _wait(user: AbstractBaseUser) -> None:
+    for _ in range(conf.TOTP_FAILURE_LIMIT + 1):
+        assert not verify_totp_code(user, "12345")
+
+
+@override_settings(TOTP_THROTTLE_RATE=None)
+def test_the_examples_of_the_http_api(http_users: dict[str, AbstractBaseUser]) -> None:
+    page = markdown.read("docs/http-api.md")
+    replayed = replay.Replay(http_users)
+    requests = 0
+    with time_machine.travel(0x70000000, tick=False):
+        _wait(http_users["alan"])
+        for section in markdown.sections(page, 2).values():
+            with _as_it_says(section):
+                requests += replayed.play(section)
+    assert requests == len(replay.exchanges(page)) > 20
+
+
+def _as_it_says(section: str) -> ExitStack:
+    """Return the settings with which ``section`` begins: "With `NAME = value`"."""
+    stack = ExitStack()
+    for name, value in re.findall(r"With `(TOTP_\w+) = (\w+)`", section):
+        stack.enter_context(override_settings(**{name: ast.literal_eval(value)}))
+    return stack
+
+
+def test_every_endpoint_is_documented() -> None:
+    page = markdown.read("docs/http-api.md")
+    listed = {}
+    for request, name, _ in markdown.rows(page):
+        [request], [name] = markdown.code(request), markdown.code(name)
+        method, path = request.split()
+        assert reverse(name) == f"/api/{path}"
+        assert request in markdown.sections(page, 2)
+        listed[name] = method.lower()
+    assert listed == _endpoints()
+
+
+def _endpoints() -> dict[str, str]:
+    """Return the one method of each endpoint of this package by its URL name."""
+    endpoints = {}
+    for pattern in (*urls.urlpatterns, *jwt.urlpatterns):
+        view = pattern.callback.view_class
+        [endpoints[pattern.name]] = {"get", "post"} & set(dir(view))
+    return endpoints
+
+
+def _error_rows() -> tuple[list[list[str]], list[list[str]]]:
+    services, other, _ = markdown.sections(markdown.read("docs/errors.md"), 2).values()
+    return markdown.rows(services), markdown.rows(other)
+
+
+def test_every_error_is_documented() -> None:
+    documented = {
+        markdown.code(name)[0]: (markdown.code(code)[0], sentence, int(status))
+        for name, code, sentence, status in _error_rows()[0]
+    }
+    assert documented == {
+        type(error).__name__: (error.code, str(error), base.ServiceError(error).status_code)
+        for error in _errors()
+    }
+
+
+def _errors() -> Iterator[exceptions.TotpError]:
+    for error in vars(exceptions).values():
+        if error is exceptions.TooManyAttempts:
+            yield error(30)
+        elif isinstance(error, type) and exceptions.TotpError in error.__mro__[1:]:
+            yield error()
+
+
+def test_the_bases_of_errors_are_as_documented() -> None:
+    assert issubclass(exceptions.TotpError, ValueError)
+    assert issubclass(exceptions.InvalidChallenge, BadSignature)
+    assert issubclass(exceptions.ExpiredChallenge, SignatureExpired)
+    assert issubclass(exceptions.ExpiredChallenge, exceptions.InvalidChallenge)
+    assert str(exceptions.TooManyAttempts(None)) in markdown.sentences("docs/errors.md")
+
+
+def _request(path: str = "jwt/create/", method: str = "post", **request: Any) -> Callable[..., Any]:
+    request = {"data": {}, "format": "json", **request}
+    return lambda api: getattr(api, method)(f"/api/{path}", **request)
+
+
+def _verify(**codes: str) -> Callable[..., Any]:
+    return _request("jwt/totp/verify/", data={"totp_challenge_token": "x", **codes})
+
+
+OTHER_CODES = {
+    "invalid": _request(),
+    "no_code": _verify(),
+    "both_codes": _verify(otp_code="1", backup_code="2"),
+    "parse_error": _request(data="{", format=None, content_type="application/json"),
+    "invalid_credentials": _request(data=dict.fromkeys(["username", "email", "password"], "x")),
+    "not_authenticated": _request("totp/create/"),
+    "token_not_valid": _request("jwt/verify/", data={"token": "x"}),
+    "method_not_allowed": _request(method="delete"),
+    "not_acceptable": _request(HTTP_ACCEPT="text/html"),
+    "request_too_large": _request(data={"password": "x" * base.MAX_BODY}),
+    "unsupported_media_type": _request(data="x", format=None, content_type="text/plain"),
+    "throttled": _request(),
+}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("code", "status", "when"), _error_rows()[1])
+def test_other_codes_are_answered_as_documented(
+    code: str, status: str, when: str, api: APIClient
+) -> None:
+    [code] = markdown.code(code)
+    with override_settings(TOTP_THROTTLE_RATE="1/minute" if code == "throttled" else None):
+        OTHER_CODES[code](api)
+        response = OTHER_CODES[code](api)
+    assert (response.status_code, response.json()["code"]) == (int(status), code)
+    assert response.json()["detail"]
+
+
+def test_every_other_code_is_documented() -> None:
+    assert {markdown.code(row[0])[0] for row in _error_rows()[1]} == set(OTHER_CODES)

@@ -1,0 +1,254 @@
+"""docs/python-api.md, signals.md and logging.md: the examples run, the lists are compared."""
+
+import ast
+import doctest
+import importlib
+import inspect
+import io
+import logging.config
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyotp
+import pytest
+import time_machine
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.core import mail
+from django.dispatch import Signal
+from django.test import override_settings
+from rest_framework.test import APIClient
+
+import django_totp
+from django_totp import signals
+from django_totp.auth import generate_challenge_token
+from django_totp.backup_code_utils import rotate_backup_codes
+from django_totp.conf import conf
+from django_totp.encryption import decrypt, generate_fernet_key
+from django_totp.models import Totp
+from django_totp.totp import confirm_totp_setup, disable_totp, end_wait, start_totp_setup
+from tests import markdown
+
+SOURCE = Path(django_totp.__file__).parent
+
+
+class App:
+    """An authenticator app that never shows a code twice."""
+
+    def __init__(self, user: AbstractBaseUser, traveller: Any) -> None:
+        self.user, self.traveller = user, traveller
+
+    def code(self) -> str:
+        self.traveller.shift(30)
+        secret = decrypt(Totp.objects.get(user=self.user).secret_key)
+        return pyotp.TOTP(secret).at(int(time.time()))
+
+
+def _documented_functions() -> dict[tuple[str, str], str]:
+    """Return the section of each function by module and name."""
+    modules = markdown.sections(markdown.read("docs/python-api.md"), 2)
+    return {
+        (module, name): section
+        for module, text in modules.items()
+        for name, section in markdown.sections(text, 3).items()
+    }
+
+
+def test_the_examples_of_the_python_api(user: AbstractBaseUser) -> None:
+    page = markdown.read("docs/python-api.md")
+    session = "\n".join(markdown.blocks(page, "pycon"))
+    flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+    complaints = io.StringIO()
+    with time_machine.travel(0x70000000, tick=False) as traveller:
+        names = {"user": user, "app": App(user, traveller)}
+        test = doctest.DocTestParser().get_doctest(session, names, "python-api.md", None, 0)
+        failed, tried = doctest.DocTestRunner(optionflags=flags).run(test, out=complaints.write)
+    assert not failed, complaints.getvalue()
+    assert tried == session.count(">>> ") > 40
+
+
+@pytest.mark.parametrize(("module", "name"), _documented_functions())
+def test_signatures_are_those_of_the_source(module: str, name: str) -> None:
+    signature, *_ = markdown.blocks(_documented_functions()[module, name], "python")
+    function = getattr(importlib.import_module(module), name)
+    [source] = ast.parse(inspect.getsource(function)).body
+    [documented] = ast.parse(f"def {signature.strip()}: ...").body
+    assert isinstance(source, ast.FunctionDef)
+    assert isinstance(documented, ast.FunctionDef)
+    assert documented.name == name
+    assert ast.unparse(documented.args) == ast.unparse(source.args)
+    assert ast.unparse(documented.returns) == ast.unparse(source.returns)
+
+
+def test_the_example_of_throttles() -> None:
+    module = markdown.sections(markdown.read("docs/python-api.md"), 2)["django_totp.throttle"]
+    [example] = markdown.blocks(module, "python")
+    view = markdown.run(example)["ReportView"]()
+    assert [type(throttle).__name__ for throttle in view.get_throttles()] == [
+        "TotpUserThrottle",
+        "TotpAnonThrottle",
+    ]
+
+
+def test_every_signal_is_documented() -> None:
+    names = defaultdict(list)
+    for name, signal in vars(signals).items():
+        if isinstance(signal, Signal):
+            names[id(signal)].append(name)
+    documented = [
+        markdown.code(f"{name} {other}")
+        for name, other, *_ in markdown.rows(markdown.read("docs/signals.md"))
+    ]
+    assert sorted(map(sorted, documented)) == sorted(map(sorted, names.values()))
+
+
+@pytest.fixture
+def disconnected() -> Iterator[None]:
+    """Forget, after the test, the receivers that an example has connected."""
+    all_signals = [signal for signal in vars(signals).values() if isinstance(signal, Signal)]
+    before = [list(signal.receivers) for signal in all_signals]
+    yield
+    for signal, receivers in zip(all_signals, before, strict=True):
+        signal.receivers = receivers
+        signal.sender_receivers_cache.clear()
+
+
+@pytest.mark.usefixtures("disconnected")
+def test_the_example_receiver_mails_the_owner(user: AbstractBaseUser) -> None:
+    user.email = "ada@example.com"
+    [example] = markdown.blocks(markdown.read("docs/signals.md"), "python")
+    names = markdown.run(example)
+
+    setup = start_totp_setup(user)
+    confirm_totp_setup(user, pyotp.TOTP(setup.secret).now())
+    rotate_backup_codes(user)
+    disable_totp(user)
+
+    assert [message.to for message in mail.outbox] == [["ada@example.com"]] * 3
+    assert [message.subject for message in mail.outbox] == [
+        names["NEWS"][signal]
+        for signal in (signals.totp_created, signals.backup_codes_rotated, signals.totp_disabled)
+    ]
+
+
+@pytest.mark.usefixtures("disconnected")
+@override_settings(TOTP_THROTTLE_RATE=None)
+def test_signals_have_the_arguments_that_are_documented(user: AbstractBaseUser) -> None:
+    documented = {
+        getattr(signals, markdown.code(name)[0]): {"user", "request", *markdown.code(more)[:1]}
+        for name, *_, more in markdown.rows(markdown.read("docs/signals.md"))
+    }
+    seen = []
+
+    def keep(signal: Signal, sender: type, **arguments: Any) -> None:
+        seen.append((signal, sender, arguments))
+
+    for signal in documented:
+        signal.connect(keep)
+    _live(user)
+
+    assert {signal: set(arguments) for signal, _, arguments in seen} == documented
+    assert {sender for _, sender, _ in seen} == {type(user)}
+    assert {arguments["user"] for *_, arguments in seen} == {user}
+    methods = {arguments["method"] for *_, arguments in seen if "method" in arguments}
+    assert methods == {"totp", "backup_code"}
+
+
+def _live(user: AbstractBaseUser) -> None:
+    """Do as ``user`` everything that sends a signal or is logged, in every way that there is."""
+    app = pyotp.TOTP(start_totp_setup(user).secret)
+    _first_step(user, "correct horse battery staple")
+    _first_step(user, "a wrong one")
+    code = app.now()
+    [backup_code, *_] = confirm_totp_setup(user, code)
+    for codes in (
+        {"otp_code": code},
+        {"otp_code": "12345"},
+        {"otp_code": _wrong_code(app)},
+        {"backup_code": "12345"},
+        {"otp_code": app.at(int(time.time()) + 30)},
+        {"backup_code": backup_code},
+    ):
+        _second_step(user, **codes)
+    with override_settings(TOTP_ENCRYPTION_KEY=generate_fernet_key()):
+        _second_step(user, otp_code=app.now())
+    rotate_backup_codes(user)
+    for _ in range(conf.TOTP_FAILURE_LIMIT + 2):
+        _second_step(user, otp_code="12345")
+    end_wait(user)
+    disable_totp(user)
+
+
+def _first_step(user: AbstractBaseUser, password: str) -> None:
+    body = {user.USERNAME_FIELD: user.get_username(), "password": password}
+    APIClient().post("/api/jwt/create/", body, format="json")
+
+
+def _second_step(user: AbstractBaseUser, **codes: str) -> None:
+    body = {"totp_challenge_token": generate_challenge_token(user), **codes}
+    APIClient().post("/api/jwt/totp/verify/", body, format="json")
+
+
+def _wrong_code(app: pyotp.TOTP) -> str:
+    right = {app.at(int(time.time()) + 30 * offset) for offset in range(-2, 3)}
+    return next(code for code in (f"{number:06}" for number in range(9)) if code not in right)
+
+
+def _event_rows() -> dict[str, tuple[set[int], set[str], set[str]]]:
+    """Return the level, the methods and the reasons of each event that the page lists."""
+    return {
+        markdown.code(event)[0]: (
+            {getattr(logging, level)},
+            set(markdown.code(method)),
+            set(markdown.code(reason)),
+        )
+        for event, level, method, reason, _ in markdown.rows(markdown.read("docs/logging.md"))
+    }
+
+
+def _recorded_events() -> set[str]:
+    """Return the first argument of every call of ``record`` in the source."""
+    calls = (
+        node
+        for path in SOURCE.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in {"record", "events.record"}
+    )
+    return {ast.literal_eval(call.args[0]) for call in calls}
+
+
+def test_every_event_is_documented() -> None:
+    assert set(_event_rows()) == _recorded_events()
+
+
+@override_settings(TOTP_THROTTLE_RATE=None)
+def test_events_have_the_fields_that_are_documented(
+    user: AbstractBaseUser, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "django_totp"):
+        _live(user)
+    seen: dict[str, tuple[set[int], set[str], set[str]]] = {}
+    for record in caplog.records:
+        if record.name == "django_totp" and hasattr(record, "event"):
+            levels, *fields = seen.setdefault(record.event, (set(), set(), set()))
+            levels.add(record.levelno)
+            for name, values in zip(("method", "reason"), fields, strict=True):
+                values |= {getattr(record, name, "")} - {""}
+    assert seen == _event_rows()
+
+
+def test_the_example_of_logging_shows_events() -> None:
+    [example] = markdown.blocks(markdown.read("docs/logging.md"), "python")
+    script = f"""{example}
+import logging.config
+logging.config.dictConfig(LOGGING)
+logging.getLogger("django_totp").info("login user_pk='1'")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, check=True, text=True
+    )
+    assert done.stderr.endswith(" INFO django_totp login user_pk='1'\n")
