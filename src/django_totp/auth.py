@@ -17,7 +17,7 @@ from typing import Any
 from django.contrib.auth import authenticate, get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.core import signing
-from django.core.exceptions import ObjectDoesNotExist, ValidationError
+from django.core.exceptions import ValidationError
 from django.db import router
 from django.utils.crypto import constant_time_compare
 from django.views.decorators.debug import sensitive_variables
@@ -191,10 +191,11 @@ def _user(
     model = get_user_model()
     users = model._default_manager.using(router.db_for_write(Totp)).select_related("totp")
     try:
-        user: AbstractBaseUser = users.get(pk=model._meta.pk.to_python(claims["user_id"]))
-    except (ObjectDoesNotExist, ValidationError, ValueError, KeyError):
+        found = users.filter(pk=model._meta.pk.to_python(claims["user_id"]))
+    except (ValidationError, ValueError, KeyError):
         raise InvalidChallenge from None
-    if not may_sign_in(user):
+    user: AbstractBaseUser | None = next(iter(found), None)
+    if user is None or not may_sign_in(user):
         raise InvalidChallenge
     return user
 

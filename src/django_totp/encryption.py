@@ -5,6 +5,7 @@ import functools
 import hmac
 import os
 import sys
+from typing import Any
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import ENVIRONMENT_VARIABLE, settings
@@ -85,25 +86,25 @@ def _configured_key() -> str | bytes | None:
     return conf.TOTP_ENCRYPTION_KEY
 
 
-def _checked_key(key: str | bytes, setting: str) -> bytes:
+def _checked_key(key: object, setting: str) -> bytes:
     try:
-        token = key.encode("ascii") if isinstance(key, str) else bytes(key)
-        _fernet(token)
+        return _key_bytes(key)
     except (ValueError, TypeError) as error:
         raise ImproperlyConfigured(
             f"{setting} holds something that is no Fernet key. {MAKE_A_KEY}"
         ) from error
-    return token
 
 
 @functools.lru_cache(maxsize=16)
-def _fernet(key: bytes) -> Fernet:
-    return Fernet(key)
+def _key_bytes(key: Any) -> bytes:
+    """Return ``key`` as bytes. Raise ValueError or TypeError if Fernet does not take it."""
+    Fernet(key)
+    return key.encode() if isinstance(key, str) else bytes(key)
 
 
 @functools.lru_cache(maxsize=8)
 def _multi_fernet(keys: tuple[bytes, ...]) -> MultiFernet:
-    return MultiFernet([_fernet(key) for key in keys])
+    return MultiFernet([Fernet(key) for key in keys])
 
 
 @functools.lru_cache(maxsize=8)

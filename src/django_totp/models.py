@@ -102,8 +102,13 @@ class Totp(models.Model):
         return type(self).objects.using(self.database).filter(pk=self.pk, version=self.version)
 
     def move(self, **changes: Any) -> None:
-        """Write ``changes`` in one UPDATE if the row is still as it was read, or raise Moved."""
-        if not self.as_read.update(version=self.version + 1, **changes):
+        """Write ``changes`` in one UPDATE if the row is still as it was read, or raise Moved.
+
+        What the row already holds is not written again: a column costs as much as a comparison
+        of codes.
+        """
+        new = {name: value for name, value in changes.items() if value != getattr(self, name)}
+        if not self.as_read.update(version=self.version + 1, **new):
             raise Moved
 
     def remove(self) -> None:

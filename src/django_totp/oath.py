@@ -19,6 +19,17 @@ MAX_ACCOUNT = 1800  # characters, percent-encoded: a QR code holds 2331 at error
 SECRET_LENGTH = 32  # base32 symbols: 160 bits, RFC 4226 section 4, R6
 
 
+class Hotp(OTP):
+    """PyOTP's values of one secret (RFC 4226), which is decoded once and not for each value."""
+
+    _decoded: bytes | None = None
+
+    def byte_secret(self) -> bytes:
+        if self._decoded is None:
+            self._decoded = super().byte_secret()
+        return self._decoded
+
+
 def generate_secret() -> str:
     """Return a new base32 secret of 160 bits."""
     return pyotp.random_base32(SECRET_LENGTH)
@@ -50,7 +61,7 @@ def matching_step(
     ``at`` is in seconds since the epoch. Every step is compared, in constant time, so that
     the time taken does not tell which one matched.
     """
-    hotp = OTP(secret, digits=digits, digest=ALGORITHMS[algorithm])
+    hotp = Hotp(secret, digits=digits, digest=ALGORITHMS[algorithm])
     now = time_step(at, period)
     steps = range(max(now - window, 0), now + window + 1)
     matches = [step for step in steps if hmac.compare_digest(_value(hotp, step), code)]
@@ -82,5 +93,5 @@ def _quoted(text: str, room: int) -> str:
     return quoted
 
 
-def _value(hotp: OTP, step: int) -> bytes:
+def _value(hotp: Hotp, step: int) -> bytes:
     return hotp.generate_otp(step).encode()
