@@ -227,6 +227,15 @@ class TestBodies:
         response = call("totp-confirm", body, client=signed_in, form="multipart")
         assert response.status_code == 200
 
+    @pytest.mark.parametrize("name", ["jwt-create", "jwt-totp-verify", "jwt-refresh"])
+    def test_a_body_of_null_is_told_as_such(self, name):
+        response = APIClient().post(reverse(name), "null", content_type=JSON)
+        assert assert_error(response, 400)["detail"] == "No data provided"
+
+    def test_one_request_leaves_nothing_to_the_next(self, call, credentials):
+        assert call("jwt-create", credentials).status_code == 200
+        assert set(call("jwt-create", {}).json()) > set(credentials)
+
     @pytest.mark.parametrize(
         "padding",
         [

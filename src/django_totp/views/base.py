@@ -159,7 +159,7 @@ def _shared(serializer_class: Any) -> Any:
 
     One for each request would copy the fields each time, which takes longer than to use them.
     """
-    return serializer_class()
+    return serializer_class(error_messages={"null": _("No data provided")})
 
 
 def _read(stream: Any) -> bytes:
