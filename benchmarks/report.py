@@ -70,7 +70,7 @@ def write(page: Path | None) -> None:
     for title, said in printed.items():
         place = re.compile(rf"(?<=^### {re.escape(title)}\n\n).*?(?=^{END}$)", re.M | re.S)
         new = "\n\n".join(said) + "\n\n"
-        text, places = place.subn(lambda _, new=new: new, text)
+        text, places = place.subn(lambda _, new=new: new, text, count=1)
         if not places:
             print(f"{page} has no place for {title!r}.")
     page.write_text(text, encoding="utf-8")
