@@ -178,3 +178,23 @@ def test_secrets_are_stored_encrypted_only(totp, secret, backup_codes):
     assert "gAAAA" in rows
     clear = [secret, *backup_codes, *(code.replace("-", "") for code in backup_codes)]
     assert not [text for text in clear if text in rows]
+
+
+# --- What a user takes ---
+
+
+def test_texts_are_short(enrolled_user):
+    assert len(Totp.objects.get().secret_key) == 140
+    assert {(len(code.code), len(code.digest)) for code in BackupCode.objects.all()} == {(120, 16)}
+
+
+@pytest.mark.parametrize(
+    ("model", "indexed"),
+    [(Totp, [["id"], ["user_id"]]), (BackupCode, [["id"], ["totp_id", "digest"]])],
+)
+def test_there_is_no_index_but_those_that_are_asked(db, model, indexed):
+    with connection.cursor() as cursor:
+        found = connection.introspection.get_constraints(cursor, model._meta.db_table)
+    kinds = ("index", "primary_key", "unique")
+    columns = {tuple(one["columns"]) for one in found.values() if any(one[kind] for kind in kinds)}
+    assert columns == set(map(tuple, indexed))
