@@ -41,8 +41,10 @@
   for (const image of all("img")) {
     if (!image.hasAttribute("alt")) problems.push(`${name(image)} has no alternative text`);
   }
-  for (const control of all("button, input, textarea, nav a")) {
-    if (control.getBoundingClientRect().height < 24) problems.push(`${name(control)} is tiny`);
+  const least = matchMedia("(pointer: coarse)").matches ? 44 : 24;
+  for (const control of all("button, .button, input, textarea, nav a")) {
+    const { width, height } = control.getBoundingClientRect();
+    if (Math.min(width, height) < least) problems.push(`${name(control)} is tiny`);
   }
 
   // Contrast, WCAG 2.2 section 1.4.3

@@ -10,7 +10,7 @@ from typing import Any
 
 import pyotp
 import pytest
-from playwright.sync_api import Locator, Page
+from playwright.sync_api import Locator, Page, expect
 
 pytestmark = pytest.mark.browser
 
@@ -62,6 +62,14 @@ def send_backup_code(page: Page, code: str) -> None:
 
 def answer(page: Page, question: str, button: str) -> None:
     page.get_by_role("dialog", name=question).get_by_role("button", name=button).click()
+
+
+def told_in_sight(page: Page) -> str:
+    """Return what the page says went well, once it does so where it is seen without scrolling."""
+    notice = page.get_by_role("status").filter(has_text=re.compile("."))
+    notice.wait_for()
+    expect(notice).to_be_in_viewport(ratio=1)
+    return notice.inner_text()
 
 
 def shown_codes(page: Page) -> list[str]:
@@ -143,6 +151,10 @@ def test_the_whole_journey(fresh_site, visit, look, read_qr, screen):
     # Confirm, first with a typing error.
     confirm_with(page, wrong_code(authenticator))
     assert problem(page) == "Invalid TOTP code."
+    assert page.get_by_text("The key is copied.").count() == 0  # that was before
+    field = page.get_by_label("Code that the app shows now")
+    assert field.get_attribute("aria-invalid") == "true"
+    expect(field).to_have_accessible_description("Invalid TOTP code.")
     confirm_with(page, authenticator.now())
     codes = shown_codes(page)
     assert len(codes) == len(set(codes)) == 10
@@ -150,7 +162,7 @@ def test_the_whole_journey(fresh_site, visit, look, read_qr, screen):
     look(page, "4-backup-codes")
     assert keep(page) == codes
 
-    page.get_by_role("button", name="I have kept them").click()
+    page.get_by_role("button", name="I have saved them").click()
     assert re.search(r"\bOn\b", view(page, "account").inner_text())
     assert "Backup codes left\n10" in view(page, "account").inner_text()
     look(page, "5-account-on")
@@ -186,13 +198,13 @@ def test_the_whole_journey(fresh_site, visit, look, read_qr, screen):
     question = "Make new backup codes?"
     page.get_by_role("button", name="New backup codes").click()
     look(page, "8-question")
-    answer(page, question, "Keep them")
+    answer(page, question, "Keep the old ones")
     page.get_by_role("button", name="New backup codes").click()
     answer(page, question, "Make new codes")
     fresh_codes = shown_codes(page)
     assert len(fresh_codes) == 10
     assert not set(fresh_codes) & set(codes)
-    page.get_by_role("button", name="I have kept them").click()
+    page.get_by_role("button", name="I have saved them").click()
     assert "Backup codes left\n10" in view(page, "account").inner_text()
 
     # And off again.
@@ -205,9 +217,9 @@ def test_the_whole_journey(fresh_site, visit, look, read_qr, screen):
 
 
 def keep(page: Page) -> list[str]:
-    """Copy, print and download the backup codes. Return them as downloaded."""
+    """Copy, print and download the backup codes, and be told. Return them as downloaded."""
     page.get_by_role("button", name="Copy").click()
-    page.get_by_text("The codes are copied.").wait_for()
+    assert told_in_sight(page) == "The codes are copied."
     copied = page.evaluate("navigator.clipboard.readText()")
 
     page.evaluate("window.print = () => { window.printed = true }")
@@ -216,11 +228,13 @@ def keep(page: Page) -> list[str]:
     page.emulate_media(media="print")
     assert page.get_by_role("button").count() == 0
     assert len(shown_codes(page)) == 10
+    assert re.match(r"demo at 127\.0\.0\.1:\d+, made ", page.locator("#codes-origin").inner_text())
     page.emulate_media(media="screen")
 
     with page.expect_download() as download:
         page.get_by_role("button", name="Download").click()
     assert download.value.suggested_filename == "backup_codes.txt"
+    assert told_in_sight(page) == "Saved as backup_codes.txt."
     text = Path(download.value.path()).read_text()
     assert text == copied
     return text.splitlines()
@@ -297,6 +311,8 @@ def test_an_account_that_waits_says_for_how_long(fresh_site, visit, look):
     send_code(page, next_code(authenticator))
     assert re.fullmatch(r"Too many wrong codes\. Try again in \d+ seconds\.", problem(page))
     assert re.fullmatch(r"\d+ s left", page.locator(".wait").inner_text())
+    field = page.get_by_label("Code from your authenticator app")
+    assert field.get_attribute("aria-invalid") is None  # the code was not even looked at
     look(page, "waiting")
     send_backup_code(page, codes[0])
     view(page, "account")
@@ -316,7 +332,7 @@ def test_a_throttled_request_says_when_to_try_again(serve_example, visit):
 
 def test_a_challenge_that_is_over_leads_back_to_the_start(fresh_site, visit):
     enroll(fresh_site)
-    page = visit(fresh_site)
+    page = visit(fresh_site, **phone)
     sign_in(page, fresh_site)
     view(page, "second")
     expired = {"detail": "Invalid or expired challenge token.", "code": "invalid_challenge"}
@@ -324,6 +340,7 @@ def test_a_challenge_that_is_over_leads_back_to_the_start(fresh_site, visit):
     send_code(page, "123456")
     view(page, "signin")
     assert problem(page) == "Invalid or expired challenge token."
+    expect(page.get_by_role("alert")).to_be_in_viewport(ratio=1)
 
 
 def test_the_panel_stands_in_for_a_phone(fresh_site, visit, look):
@@ -387,34 +404,42 @@ def test_the_keyboard_is_enough(fresh_site, visit):
     tab_to("#disable")
     page.keyboard.press("Enter")
     page.get_by_role("dialog").wait_for()
+    assert focused() == "Leave it on"  # Enter alone destroys nothing
     page.keyboard.press("Escape")
     page.get_by_role("dialog").wait_for(state="hidden")
     assert focused() == "Turn off"
 
 
 HOSTILE_SVGS = {
+    "handler of a root": '<svg onload="parent.ran = window.ran = true"/>',
     "script": "<script>parent.ran = top.ran = window.ran = true; alert(1)</script>",
     "handler": '<rect width="9" height="9" onload="parent.ran = true" onclick="alert(1)"/>',
     "foreign object": '<foreignObject width="9" height="9"><iframe '
     'xmlns="http://www.w3.org/1999/xhtml" srcdoc="&lt;script&gt;top.ran = true&lt;/script&gt;"/>'
     "</foreignObject>",
     "link": '<a href="javascript:parent.ran = true"><rect width="99" height="99"/></a>',
+    "link in disguise": '<a href="&#106;avascript:top.ran = true"><rect width="9" height="9"/></a>',
+    "animated link": '<a><set attributeName="href" to="javascript:parent.ran = true"/>'
+    '<rect width="99" height="99"/></a>',
     "picture": '<image href="https://foreign.invalid/x.png" width="9" height="9"/>',
+    "use": '<use href="https://foreign.invalid/x.svg#a"/><use href="javascript:top.ran = true"/>',
+    "style": "<style>@import url(https://foreign.invalid/x.css);</style>",
+    "style attribute": '<rect style="filter: url(https://foreign.invalid/x.svg#a)"/>',
+    "paint": '<rect width="9" height="9" fill="url(https://foreign.invalid/x.svg#a)"/>',
 }
 
 
 @pytest.mark.parametrize("content", HOSTILE_SVGS.values(), ids=HOSTILE_SVGS.keys())
 def test_the_svg_viewer_runs_no_script(site, visit, content):
     page = visit(site, "/tools/")
-    handler = ' onload="parent.ran = window.ran = true"'
     svg = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="120" height="80"{handler}>'
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="120" height="80">'
         f'<rect width="120" height="80" fill="#0f0"/>{content}</svg>'
     )
     for pasted in [svg, json.dumps({"svg": svg})]:
         page.get_by_label("Response of POST totp/create/").fill(pasted)
         page.get_by_role("button", name="Draw").click()
-        page.get_by_text("nothing of them ran").wait_for()
+        page.get_by_text("None of that ran or was loaded.").wait_for()
         image = page.get_by_alt_text("The SVG that you pasted")
         image.click()
         assert image.evaluate("image => [image.naturalWidth, image.naturalHeight]") == [120, 80]
@@ -429,7 +454,7 @@ def test_the_svg_viewer_draws_a_response(fresh_site, visit, look, read_qr):
     page = visit(fresh_site, "/tools/", **phone)
     page.get_by_label("Response of POST totp/create/").fill(json.dumps(setup))
     page.get_by_role("button", name="Draw").click()
-    page.get_by_text("Drawn.").wait_for()
+    page.get_by_text("The picture is below.", exact=True).wait_for()  # and no warning
     assert read_qr(page) == setup["otpauth_uri"]
     look(page, "svg")
 
@@ -438,10 +463,10 @@ def test_the_svg_viewer_tells_what_is_wrong(site, visit):
     page = visit(site, "/tools/")
     for text, message in {
         "": "Paste a response or an SVG first.",
-        '{"svg": "<svg': "This is no complete JSON",
+        '{"svg": "<svg': "This is not complete JSON",
         '{"detail": "Invalid TOTP code."}': "This JSON has no “svg”.",
         "<svg><rect></svg>": "The browser cannot draw this SVG.",
-        "<p>text</p>": "This is no SVG",
+        "<p>text</p>": "This is not an SVG",
     }.items():
         page.get_by_label("Response of POST totp/create/").fill(text)
         page.get_by_role("button", name="Draw").click()
@@ -452,10 +477,17 @@ def test_the_svg_viewer_tells_what_is_wrong(site, visit):
 def test_backup_codes_become_a_text_file(site, visit, look):
     codes = ["abcd-efgh-jkmn-pqrs", "tuvw-xyz2-3456-789a"]
     page = visit(site, "/tools/", color_scheme="dark")
+    page.get_by_label("Response of POST totp/create/").fill('<svg width="9" height="9"/>')
+    page.get_by_role("button", name="Draw").click()
+    page.get_by_text("The picture is below.").wait_for()
     page.get_by_label("Response of POST totp/confirm/").fill(json.dumps({"backup_codes": codes}))
     with page.expect_download() as download:
         page.get_by_role("button", name="Download").click()
     assert download.value.suggested_filename == "backup_codes.txt"
+    assert page.get_by_role("status").all_inner_texts() == [
+        "The picture is below.",
+        "2 codes saved.",
+    ]
     assert Path(download.value.path()).read_text() == "".join(f"{code}\n" for code in codes)
     look(page, "text")
 
@@ -464,10 +496,10 @@ def test_the_converter_tells_what_is_wrong(site, visit):
     page = visit(site, "/tools/")
     for text, message in {
         "": "Paste a response first.",
-        "abcd-efgh-jkmn-pqrs": "This is no complete JSON",
+        "abcd-efgh-jkmn-pqrs": "This is not complete JSON",
         '{"svg": "<svg/>"}': "This JSON has no “backup_codes”.",
         '{"backup_codes": []}': "There are no codes in this response.",
-        '{"backup_codes": [1, 2]}': "“backup_codes” must hold texts only.",
+        '{"backup_codes": [1, 2]}': "“backup_codes” must contain strings only.",
     }.items():
         page.get_by_label("Response of POST totp/confirm/").fill(text)
         page.get_by_role("button", name="Download").click()
@@ -483,6 +515,9 @@ def test_the_api_docs_come_from_here(site, visit):
     page = visit(site, "/api/docs/")
     page.locator("#operations-tag-totp, .opblock").first.wait_for()
     assert "/api/jwt/totp/verify/" in page.locator("#swagger-ui").inner_text()
+    assert page.locator("html").get_attribute("lang") == "en"
+    page.get_by_role("link", name="Start").click()
+    view(page, "signin")
 
 
 def test_the_admin_works_under_the_policy(site, visit):

@@ -29,16 +29,30 @@ export function drawSvg(image, source) {
   }).finally(() => URL.revokeObjectURL(url));
 }
 
+// Say `text` in `place`, where it can be seen, and take back what was said around it.
+export function say(place, text) {
+  clearNotices(place);
+  place.textContent = text;
+  if (text) place.scrollIntoView({ block: "nearest" });
+}
+
+export function clearNotices(place) {
+  const notices = place.closest("[data-notices]").querySelectorAll("[data-notice]");
+  for (const notice of notices) notice.textContent = "";
+}
+
 // Show what went wrong in `place`, and where the server says when to try again, count down.
 export function showProblem(place, error) {
   clearProblem(place);
   place.append(element("p", error.message, { class: "error", role: "alert" }));
   if (error.retryAfter) countDown(place, error.retryAfter);
+  place.scrollIntoView({ block: "nearest" });
 }
 
 export function clearProblem(place) {
   clearInterval(Number(place.dataset.timer));
   place.replaceChildren();
+  for (const field of fields(place.closest("form") ?? place)) field.ariaInvalid = null;
 }
 
 function countDown(place, seconds) {
@@ -46,8 +60,11 @@ function countDown(place, seconds) {
   const end = Date.now() + seconds * 1000;
   const tick = () => {
     const left = Math.ceil((end - Date.now()) / 1000);
+    if (left <= 0) {
+      clearInterval(Number(place.dataset.timer));
+      line.ariaLive = "polite"; // the seconds are not read out, the end is
+    }
     line.textContent = left > 0 ? `${left} s left` : "You can try again now.";
-    if (left <= 0) clearInterval(Number(place.dataset.timer));
   };
   place.dataset.timer = setInterval(tick, 500);
   tick();
@@ -59,21 +76,27 @@ export async function attempt(control, place, act) {
   if (control.ariaBusy === "true") return;
   control.ariaBusy = "true";
   clearProblem(place);
+  clearNotices(place);
   try {
     await act();
   } catch (error) {
     showProblem(place, error);
-    retype(control);
+    retype(control, error);
   } finally {
     control.ariaBusy = null;
   }
 }
 
-// The last field is the one to type again: after a name, the password.
-function retype(form) {
-  const field = [...form.querySelectorAll("input")].at(-1);
-  field?.focus();
-  field?.select();
+const fields = (form) => form.querySelectorAll("input, textarea");
+
+// The last field is the one to type again: after a name, the password. It is not wrong where the
+// server only asks for patience, or does not answer.
+function retype(form, error) {
+  const field = [...fields(form)].at(-1);
+  if (!field) return;
+  if (![0, 429].includes(error.status)) field.ariaInvalid = "true";
+  field.focus();
+  field.select();
 }
 
 export function onSubmit(form, act) {

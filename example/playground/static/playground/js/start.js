@@ -2,7 +2,17 @@
 
 import * as api from "./api.js";
 import * as codes from "./codes.js";
-import { attempt, byId, clearProblem, drawSvg, element, fillList, onSubmit, showProblem } from "./dom.js";
+import {
+  attempt,
+  byId,
+  clearProblem,
+  drawSvg,
+  element,
+  fillList,
+  onSubmit,
+  say,
+  showProblem,
+} from "./dom.js";
 import "./log.js";
 import "./panel.js";
 
@@ -19,7 +29,7 @@ function show(name, notice = "") {
     view.hidden = view.id !== `view-${name}`;
   }
   for (const place of document.querySelectorAll("[data-problem]")) clearProblem(place);
-  say(notice);
+  say(byId("notice"), notice);
   const title = byId(`${name}-title`);
   document.title = `${title.textContent} · ${SITE}`;
   document.dispatchEvent(new Event("page:view"));
@@ -32,16 +42,16 @@ function go(name, notice) {
   (byId(`view-${name}`).querySelector("[data-focus]") ?? title).focus();
 }
 
-function say(text) {
-  byId("notice").textContent = text;
-}
-
 const onClick = (id, act) => byId(id).addEventListener("click", act);
+
+// The place for what a button has to say, near it: on a phone the head of the page is far away.
+const near = (id, place) => byId(id).closest("form, .steps > li, .part, section").querySelector(place);
+
+const sayNear = (id, text) => say(near(id, "[data-notice]"), text);
 
 // As `onClick`, for what may fail.
 function onAction(id, act) {
-  const place = byId(id).closest("form, .part, section").querySelector("[data-problem]");
-  onClick(id, () => attempt(byId(id), place, act));
+  onClick(id, () => attempt(byId(id), near(id, "[data-problem]"), act));
 }
 
 // Sign in
@@ -61,7 +71,7 @@ byId("fill-signin")?.addEventListener("click", () => {
   byId("password").focus();
 });
 
-async function arrive(notice = `Signed in as ${username}.`) {
+async function arrive(notice = "") {
   byId("account-name").textContent = username;
   await showStatus();
   go("account", notice);
@@ -135,7 +145,7 @@ async function showStatus() {
   byId("state").textContent = { on: "On", pending: "Not confirmed", off: "Off" }[state];
   byId("state-text").textContent = {
     on: "Signing in takes the password and a code.",
-    pending: "You have begun to set it up. Until you confirm it, the password alone signs you in.",
+    pending: "Setup has started. Until you confirm it, the password alone signs you in.",
     off: "The password alone signs you in.",
   }[state];
   byId("state-facts").replaceChildren(
@@ -144,7 +154,7 @@ async function showStatus() {
         fact("Since", when(status.confirmed_at)),
         fact("Backup codes left", status.backup_codes_remaining),
       ],
-      pending: [fact("Begun", when(status.created_at))],
+      pending: [fact("Started", when(status.created_at))],
       off: [],
     }[state],
   );
@@ -167,7 +177,7 @@ onAction("enroll", async () => {
 onAction("rotate", async () => {
   if (!(await agreed("ask-rotate"))) return;
   const answer = await api.rotate();
-  showCodes(answer.backup_codes, "New backup codes made. The old ones no longer work.");
+  showCodes(answer.backup_codes, "You have new backup codes. The old ones no longer work.");
 });
 
 onAction("disable", async () => {
@@ -190,12 +200,12 @@ function agreed(id) {
 onAction("refresh", async () => {
   await api.refresh();
   showExpiries();
-  say("The access token was refreshed.");
+  sayNear("refresh", "The access token was refreshed.");
 });
 
 onAction("verify", async () => {
   await api.verifyAccess();
-  say("The server says that the access token is valid.");
+  sayNear("verify", "The server says that the access token is valid.");
 });
 
 function remaining(end) {
@@ -225,12 +235,15 @@ onSubmit(byId("confirm-form"), async (data) => {
 
 onAction("cancel-enroll", async () => {
   forgetSetup();
-  await arrive("");
+  await arrive();
 });
 
 onClick("copy-secret", async () => {
   const copied = await codes.copy(byId("secret").textContent.replaceAll(" ", ""));
-  say(copied ? "The key is copied." : "The browser does not let this page copy. Select the key.");
+  sayNear(
+    "copy-secret",
+    copied ? "The key is copied." : "The browser does not let this page copy. Select the key.",
+  );
 });
 
 function forgetSetup() {
@@ -244,17 +257,21 @@ function forgetSetup() {
 function showCodes(fresh, notice) {
   backupCodes = fresh;
   fillList(byId("codes"), fresh);
+  byId("codes-origin").textContent = `${username} at ${location.host}, made ${when(Date.now())}`;
   go("codes", notice);
 }
 
 onClick("copy-codes", async () => {
   const copied = await codes.copy(codes.asText(backupCodes));
-  say(copied ? "The codes are copied." : "The browser does not let this page copy. Select the codes.");
+  sayNear(
+    "copy-codes",
+    copied ? "The codes are copied." : "The browser does not let this page copy. Select the codes.",
+  );
 });
 
 onClick("download-codes", () => {
   codes.download(backupCodes);
-  say("Saved as backup_codes.txt.");
+  sayNear("download-codes", "Saved as backup_codes.txt.");
 });
 
 onClick("print-codes", () => window.print());
@@ -262,7 +279,7 @@ onClick("print-codes", () => window.print());
 onAction("codes-kept", async () => {
   backupCodes = [];
   byId("codes").replaceChildren();
-  await arrive("");
+  await arrive();
 });
 
 show("signin");

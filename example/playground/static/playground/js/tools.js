@@ -1,47 +1,54 @@
 // The tools page: what is pasted is turned into a picture or a file. Nothing is sent.
 
 import { download } from "./codes.js";
-import { byId, clearProblem, drawSvg, fillList, onSubmit } from "./dom.js";
+import { byId, clearNotices, clearProblem, drawSvg, fillList, onSubmit, say } from "./dom.js";
 
 const SVG = "http://www.w3.org/2000/svg";
-
-// What may run where an SVG is put into a page. Only for a hint: here nothing of it can.
-const ACTIVE = /<script|<foreignObject|\son[a-z]+\s*=|javascript:|href\s*=\s*["']?\s*https?:/i;
 
 function parseJson(text) {
   try {
     return JSON.parse(text);
   } catch (error) {
-    throw new Error(`This is no complete JSON: ${error.message}.`);
+    throw new Error(`This is not complete JSON: ${error.message}.`);
   }
+}
+
+function onReset(name, forget) {
+  byId(`${name}-form`).addEventListener("reset", () => {
+    forget();
+    clearNotices(byId(`${name}-form`));
+    clearProblem(byId(`${name}-problem`));
+    byId(`${name}-input`).focus();
+  });
 }
 
 // The SVG viewer
 
 onSubmit(byId("svg-form"), async () => {
   byId("drawing").hidden = true;
-  const svg = readSvg(byId("svg-input").value.trim());
-  await drawSvg(byId("drawing-image"), svg.source);
+  const source = readSvg(byId("svg-input").value.trim());
+  await drawSvg(byId("drawing"), source);
   byId("drawing").hidden = false;
-  byId("drawing-caption").textContent = svg.isActive
-    ? "Drawn. It has scripts or links in it, and nothing of them ran. Don’t put this SVG into a page."
-    : "Drawn.";
+  say(
+    byId("svg-notice"),
+    isPlain(source)
+      ? "The picture is below."
+      : "The picture is below. This SVG has more in it than shapes. None of that ran or was " +
+          "loaded. Don’t put it into a page unless you trust it.",
+  );
 });
 
-byId("svg-form").addEventListener("reset", () => {
+onReset("svg", () => {
   byId("drawing").hidden = true;
-  clearProblem(byId("svg-form").querySelector("[data-problem]"));
-  byId("svg-input").focus();
 });
 
 function readSvg(text) {
   if (!text) throw new Error("Paste a response or an SVG first.");
   const source = text.startsWith("<") ? text : svgOf(parseJson(text));
-  if (!/<svg[\s>/]/.test(source)) throw new Error("This is no SVG: there is no <svg> element in it.");
-  return {
-    source: source.includes(SVG) ? source : source.replace("<svg", `<svg xmlns="${SVG}"`),
-    isActive: ACTIVE.test(source),
-  };
+  if (!/<([\w.-]+:)?svg[\s>/]/.test(source)) {
+    throw new Error("This is not an SVG: there is no <svg> element in it.");
+  }
+  return source.includes(SVG) ? source : source.replace("<svg", `<svg xmlns="${SVG}"`);
 }
 
 function svgOf(response) {
@@ -50,23 +57,31 @@ function svgOf(response) {
   throw new Error("This JSON has no “svg”. Paste the whole response of POST totp/create/.");
 }
 
+// Tags of shapes, with attributes that neither run nor load anything.
+const SHAPE = new RegExp(
+  String.raw`</?(svg|g|path|rect|circle|ellipse|line|polyline|polygon|title|desc)` +
+    String.raw`(\s+(?!on|style\b|([\w.-]+:)?href\b)[\w:.-]+\s*=\s*` +
+    String.raw`("((?!url\s*\()[^"<&\\])*"|'((?!url\s*\()[^'<&\\])*'))*\s*/?>`,
+  "gi",
+);
+
+// Whether the SVG has only shapes in it: no script, style sheet, link, picture or DOCTYPE. A hint for
+// those who want to put it into a page: on this one nothing in it can run.
+function isPlain(source) {
+  return !/[<&]/.test(source.replace(/^<\?xml\s[^?]*\?>/, "").replace(SHAPE, ""));
+}
+
 // Backup codes to text
 
 onSubmit(byId("codes-form"), () => {
-  byId("codes-result").hidden = true;
+  byId("codes-list").replaceChildren();
   const codes = readCodes(byId("codes-input").value.trim());
   fillList(byId("codes-list"), codes);
-  byId("codes-result").hidden = false;
-  byId("codes-notice").textContent =
-    codes.length === 1 ? "One code saved." : `${codes.length} codes saved.`;
+  say(byId("codes-notice"), codes.length === 1 ? "One code saved." : `${codes.length} codes saved.`);
   download(codes);
 });
 
-byId("codes-form").addEventListener("reset", () => {
-  byId("codes-result").hidden = true;
-  clearProblem(byId("codes-form").querySelector("[data-problem]"));
-  byId("codes-input").focus();
-});
+onReset("codes", () => byId("codes-list").replaceChildren());
 
 function readCodes(text) {
   if (!text) throw new Error("Paste a response first.");
@@ -77,7 +92,7 @@ function readCodes(text) {
   }
   if (codes.length === 0) throw new Error("There are no codes in this response.");
   if (!codes.every((code) => typeof code === "string" && /\S/.test(code))) {
-    throw new Error("“backup_codes” must hold texts only.");
+    throw new Error("“backup_codes” must contain strings only.");
   }
   return codes;
 }
