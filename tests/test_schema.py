@@ -224,6 +224,26 @@ def test_fields_that_are_refused_have_lists_of_sentences(schema, name):
         validate(schema, body, {**error, "a_field": "a sentence"})
 
 
+@pytest.mark.usefixtures("patient")
+@pytest.mark.django_db
+@pytest.mark.parametrize("name", REQUESTS)
+def test_a_refused_field_is_an_example_as_it_is_answered(schema, api, signed_in, name):
+    [fitting] = json_request(schema, name)["examples"].values()
+    field = next(iter(fitting["value"]))
+    client = signed_in if name in SIGNED_IN else api
+    response = post(client, name, {**fitting["value"], field: ["no string"]})
+    assert response.json() in [one["value"] for one in error_examples(schema, name, 400)]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("codes", [[], ["otp_code", "backup_code"]], ids=["none", "both"])
+def test_none_and_both_codes_are_examples_as_they_are_answered(schema, api, codes):
+    body = {"totp_challenge_token": "a token", **dict.fromkeys(codes, "123456")}
+    response = post(api, "jwt-totp-verify", body)
+    examples = error_examples(schema, "jwt-totp-verify", 400)
+    assert response.json() in [one["value"] for one in examples]
+
+
 def test_every_error_of_the_services_is_an_example_somewhere(settings):
     settings.TOTP_REAUTHENTICATE = True
     schema = generate()

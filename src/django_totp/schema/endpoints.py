@@ -22,7 +22,7 @@ from django_totp.exceptions import (
 )
 
 from . import bodies
-from .operations import LoginOperation, ProvenOperation, SignedInOperation
+from .operations import BodyRefused, LoginOperation, ProvenOperation, SignedInOperation
 
 JWT, CHALLENGE = "eyJhbGciOiJIUzI1NiIs...", "eyJ1c2VyX2lkIjoiMSIs..."
 
@@ -32,7 +32,7 @@ class TotpStatus(SignedInOperation):
     method = "get"
     operation_id = "totp_status"
     summary = "Show the state of the enrollment"
-    description = "Tell whether the second factor is on, or waits for its first code."
+    description = "Say whether the second factor is on, or still to be confirmed."
     responses = {200: OpenApiResponse(serializers.TotpStatusResponse, "The state.")}
 
 
@@ -41,7 +41,7 @@ class TotpCreate(SignedInOperation):
     operation_id = "totp_create"
     summary = "Start an enrollment"
     description = "Make a new secret and show it once. A pending enrollment is replaced."
-    responses = {201: OpenApiResponse(serializers.TotpCreateResponse, "The secret, three times.")}
+    responses = {201: OpenApiResponse(serializers.TotpCreateResponse, "The secret in three forms.")}
     refusals = (TotpAlreadyExists(),)
 
 
@@ -117,6 +117,10 @@ class JWTTotpVerify(LoginOperation):
         InvalidBackupCode(),
         TotpNotEnabled(),
         TooManyAttempts(30),
+        *(
+            BodyRefused(sentence, code)
+            for code, sentence in serializers.JWTTotpVerifyRequest.default_error_messages.items()
+        ),
     )
 
 
@@ -135,7 +139,7 @@ class JWTVerify(LoginOperation):
     target_class = "django_totp.views.jwt.JWTVerifyView"
     operation_id = "jwt_verify"
     summary = "Check a token"
-    description = "Tell clients that cannot check its signature whether a token is valid."
+    description = "Say whether a token is valid, for clients that cannot check its signature."
     request = bodies.JWTVerifyRequest
     example = {"token": JWT}
     responses = {200: OpenApiResponse(OpenApiTypes.OBJECT, "The token is valid.")}

@@ -23,8 +23,10 @@ from rest_framework.exceptions import (
     PermissionDenied,
     Throttled,
     UnsupportedMediaType,
+    ValidationError,
 )
-from rest_framework.serializers import Serializer
+from rest_framework.serializers import CharField, Serializer
+from rest_framework.settings import api_settings
 from rest_framework.views import APIView
 
 from django_totp.conf import conf
@@ -34,7 +36,7 @@ from django_totp.views.base import RequestTooLarge, ServiceError
 from .bodies import Invalid, Reauthentication, Refused
 
 MEANINGS = {
-    400: "The request cannot be met.",
+    400: "The request was refused.",
     401: "The credentials are missing or wrong.",
     403: "The request is not allowed.",
     413: "The body is too large.",
@@ -48,6 +50,20 @@ RETRY_AFTER = OpenApiParameter(
     description="The wait in seconds. It is missing where only a backup code helps.",
     response=[429],
 )
+
+
+class BodyRefused(ValidationError):
+    """A body that a serializer refuses, because of one field or as a whole."""
+
+    def __init__(self, sentence: Any, code: str = "invalid", field: str = "") -> None:
+        super().__init__(sentence, code)
+        self.sentence, self.code, self.field = sentence, code, field
+
+    @property
+    def body(self) -> dict[str, Any]:
+        key = self.field or api_settings.NON_FIELD_ERRORS_KEY
+        detail = f"{self.field}: {self.sentence}" if self.field else str(self.sentence)
+        return {key: [str(self.sentence)], "detail": detail, "code": self.code}
 
 
 class Operation(OpenApiViewExtension):
@@ -99,6 +115,8 @@ class Operation(OpenApiViewExtension):
         if self.method == "post":
             yield RequestTooLarge()
         if self.request is not None:
+            sentence = CharField.default_error_messages["invalid"]
+            yield BodyRefused(sentence, field=next(iter(self.example)))
             yield ParseError()
             yield UnsupportedMediaType("text/plain")
 
@@ -135,5 +153,7 @@ def _as_answered(error: TotpError | APIException) -> APIException:
 
 
 def _example(error: APIException) -> OpenApiExample:
+    if isinstance(error, BodyRefused):
+        return OpenApiExample(error.code, error.body)
     code = str(error.get_codes())
     return OpenApiExample(code, {"detail": str(error.detail), "code": code})
