@@ -112,6 +112,11 @@ def _check_pip(arguments: list[str]) -> None:
     assert requirement in {project["name"], f"{project['name']}>={project['version'][:3]}"}
 
 
+def _check_curl(arguments: list[str]) -> None:
+    """The README's first login: sent in ``test_readme``."""
+    assert arguments[-1].startswith("http://127.0.0.1:8000/")
+
+
 def _check_export(arguments: list[str]) -> None:
     """The README's key: pasted and used in ``test_readme``."""
     assert arguments[0].startswith("TOTP_ENCRYPTION_KEY=")
@@ -119,6 +124,7 @@ def _check_export(arguments: list[str]) -> None:
 
 COMMANDS: dict[str, Callable[[list[str]], None]] = {
     ".venv/bin/python": _check_tests,
+    "curl": _check_curl,
     "export": _check_export,
     "make": lambda arguments: None,  # above, with those in the text
     "pip": _check_pip,

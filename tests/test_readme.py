@@ -17,16 +17,26 @@ README = markdown.read("README.md")
 INSTALL = markdown.sections(README, 2)["Install"]
 PROJECT = tomllib.loads(markdown.read("pyproject.toml"))["project"]
 
-# Run in the scratch project: the exchange of the README, with a user who is there.
+# Run in the scratch project, with a user who is there: the README's first login and exchange.
 EXCHANGE = """
+import shlex
+from urllib.parse import urlsplit
 import django
 django.setup()
 from django.contrib.auth import get_user_model
+from django.test import Client
 from django.test.utils import setup_test_environment
 from tests import markdown, replay
 setup_test_environment()
+README = markdown.read("README.md")
 ada = get_user_model().objects.create_user("ada", password="correct horse battery staple")
-requests = replay.Replay({"ada": ada}).play(markdown.read("README.md"))
+[command] = [block for block in markdown.blocks(README, "sh") if block.startswith("curl")]
+arguments = shlex.split(command)
+form = [value for option, value in zip(arguments, arguments[1:]) if option == "-d"]
+url = urlsplit(arguments[-1])
+answer = Client().post(url.path, "&".join(form), "application/x-www-form-urlencoded")
+print(f"curl to port {url.port} gets {sorted(answer.json())}.")
+requests = replay.Replay({"ada": ada}).play(README)
 print(f"{requests} requests were answered as the README says.")
 """
 
@@ -67,7 +77,7 @@ def _run(directory: Path, commands: str) -> str:
 
 @pytest.mark.slow
 def test_the_four_steps_make_a_project_that_logs_in(scratch: Path) -> None:
-    install, migrate = markdown.blocks(INSTALL, "sh")
+    install, migrate, *_ = markdown.blocks(INSTALL, "sh")
     settings, urls = markdown.blocks(INSTALL, "python")
     for name, addition in (("settings", settings), ("urls", urls)):
         with (scratch / "mysite" / f"{name}.py").open("a") as module:
@@ -82,6 +92,7 @@ def test_the_four_steps_make_a_project_that_logs_in(scratch: Path) -> None:
         "DJANGO_SETTINGS_MODULE=mysite.settings python exchange.py\n",
     )
 
+    assert "curl to port 8000 gets ['access', 'is_totp_enabled', 'refresh']." in printed
     assert "5 requests were answered as the README says." in printed
     assert "django.contrib.admin.sites.AdminSite.login" in printed
     assert (scratch / "pip").read_text().split() == ["install", PROJECT["name"]]
