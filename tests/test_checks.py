@@ -146,7 +146,7 @@ def test_a_key_is_malformed_and_not_shown(settings, key):
     settings.TOTP_ENCRYPTION_KEY = key
     [error] = messages()
     assert (error.id, error.hint) == ("django_totp.E001", MAKE_A_KEY)
-    assert error.msg == "TOTP_ENCRYPTION_KEY is no Fernet key."
+    assert error.msg == "TOTP_ENCRYPTION_KEY is not a Fernet key."
 
 
 def test_the_hint_makes_a_key_that_the_check_accepts(settings):
@@ -170,8 +170,8 @@ def test_each_malformed_fallback_is_named_and_not_shown(settings):
     found = messages()
     assert {error.id for error in found} == {"django_totp.E002"}
     assert [error.msg for error in found] == [
-        "TOTP_ENCRYPTION_KEY_FALLBACKS[1] is no Fernet key.",
-        "TOTP_ENCRYPTION_KEY_FALLBACKS[2] is no Fernet key.",
+        "TOTP_ENCRYPTION_KEY_FALLBACKS[1] is not a Fernet key.",
+        "TOTP_ENCRYPTION_KEY_FALLBACKS[2] is not a Fernet key.",
     ]
 
 

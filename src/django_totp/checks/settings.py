@@ -138,7 +138,7 @@ def check_encryption_key(**kwargs: Any) -> list[CheckMessage]:
     key = conf.TOTP_ENCRYPTION_KEY
     if _is_key(key):
         return []
-    wrong = "is no Fernet key" if key else "is not set"
+    wrong = "is not a Fernet key" if key else "is not set"
     return [Error(f"TOTP_ENCRYPTION_KEY {wrong}.", hint=MAKE_A_KEY, id="django_totp.E001")]
 
 
@@ -151,7 +151,9 @@ def check_encryption_key_fallbacks(**kwargs: Any) -> list[CheckMessage]:
         return [Error(f"{setting} must be a list of keys.", hint=hint, id=id_)]
     hint = "Put the older key there as it was, or remove it if nothing is encrypted under it."
     wrong = [number for number, key in enumerate(keys) if not _is_key(key)]
-    return [Error(f"{setting}[{number}] is no Fernet key.", hint=hint, id=id_) for number in wrong]
+    return [
+        Error(f"{setting}[{number}] is not a Fernet key.", hint=hint, id=id_) for number in wrong
+    ]
 
 
 @register(Tags.security)
