@@ -48,7 +48,7 @@ def test_the_program_for_a_lost_key_removes_what_cannot_be_read(enrolled_user, m
     [
         f"at once: 1 to {MAX_BATCH_SIZE}, by default {BATCH_SIZE}",
         f"it names the first {LISTED} by primary key",
-        f"come back to, for {int(sum(PAUSES))} seconds",
+        f"comes back to them, for {int(sum(PAUSES))} seconds",
         f"looks at up to {4 * SAMPLE} rows",
     ],
 )
