@@ -25,9 +25,10 @@ def refuse_taken(address: str) -> None:
         socket.create_server((host, int(port)), family=family).close()
     except OSError as error:
         reason, _, _ = (error.strerror or str(error)).partition(" (")
+        command = f"{os.path.relpath(sys.executable)} {sys.argv[0]}"
         sys.exit(
             f"Cannot listen at {address}: {reason}.\n"
-            f"Give another address: {sys.argv[0]} 127.0.0.1:{min(int(port) + 1, 65535)}"
+            f"Give another address: {command} 127.0.0.1:{min(int(port) + 1, 65535)}"
         )
 
 
