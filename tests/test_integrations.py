@@ -202,6 +202,7 @@ class TestDjango:
         ("keys", {"KEY": "Text"}),
         ("keys", {"KEY": "Renamed"}),
         ("keys", {"KEY": "Child"}),
+        ("names", {}),
     ],
     ids=lambda value: "-".join(value.values()) if isinstance(value, dict) else value,
 )

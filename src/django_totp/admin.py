@@ -209,7 +209,7 @@ class TotpAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     @admin.display(description=gettext_lazy("user"))
     def username(self, totp: Totp) -> str:
-        return totp.user.get_username()
+        return str(totp.user.get_username())
 
     @admin.display(description=gettext_lazy("state"))
     def state(self, totp: Totp) -> str:
@@ -299,7 +299,7 @@ def _log(remedy: Remedy, request: HttpRequest, totp: Totp, reason: str) -> None:
             user_id=request.user.pk,  # type: ignore[misc]  # the type of a key is the model's
             content_type=ContentType.objects.get_for_model(row),
             object_id=str(row.pk),
-            object_repr=totp.user.get_username()[:200],
+            object_repr=str(totp.user.get_username())[:200],
             action_flag=flag,
             change_message=f"{remedy.entry} {reason}".strip(),
         )

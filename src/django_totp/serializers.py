@@ -47,8 +47,10 @@ class JWTCreateRequest(serializers.Serializer[Any]):
 
     def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
         model = get_user_model()
-        length = getattr(model._meta.get_field(model.USERNAME_FIELD), "max_length", None)
-        return {model.USERNAME_FIELD: StringField(max_length=length), **super().get_fields()}
+        field: Any = model._meta.get_field(model.USERNAME_FIELD)
+        # No backend is asked for a name that the column could not hold, as letters for a number.
+        name = StringField(max_length=field.max_length, validators=[field.to_python])
+        return {model.USERNAME_FIELD: name, **super().get_fields()}
 
 
 class JWTTotpVerifyRequest(serializers.Serializer[Any]):

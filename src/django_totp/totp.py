@@ -188,7 +188,7 @@ def _start(user: AbstractBaseUser) -> TotpSetup:
             **new,
         )
     uri = oath.provisioning_uri(
-        secret, account=user.get_username(), issuer=conf.TOTP_ISSUER, **parameters
+        secret, account=str(user.get_username()), issuer=conf.TOTP_ISSUER, **parameters
     )
     return TotpSetup(secret, uri)
 

@@ -13,7 +13,7 @@ class Command(UserCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         user = self.find_user(options)
         status = status_of(user, using=options["database"])
-        lines = [user.get_username(), *(f"  {name:15}{fact}" for name, fact in _facts(status))]
+        lines = [str(user.get_username()), *(f"  {name:15}{fact}" for name, fact in _facts(status))]
         self.say("\n".join(lines), options)
 
 
