@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.http import HttpResponse
 from django.urls import reverse
 from rest_framework.exceptions import APIException
 from rest_framework.response import Response
@@ -60,6 +61,10 @@ def as_text(exc: Exception, context: dict[str, Any]) -> Response:
 
 def as_nothing(exc: Exception, context: dict[str, Any]) -> Response:
     return Response({}, status=400)
+
+
+def as_a_page(exc: Exception, context: dict[str, Any]) -> HttpResponse:
+    return HttpResponse("no", status=400)
 
 
 def not_at_all(exc: Exception, context: dict[str, Any]) -> None:
@@ -141,10 +146,13 @@ class TestErrors:
         body = assert_error(call("jwt-verify", ["token"]), 400)
         assert body["detail"] == body["non_field_errors"][0]
 
-    def test_the_project_may_name_the_key_of_such_errors(self, settings, call, db):
-        settings.REST_FRAMEWORK = {**settings.REST_FRAMEWORK, "NON_FIELD_ERRORS_KEY": "__all__"}
-        body = assert_error(call("jwt-totp-verify", {"totp_challenge_token": "x"}), 400)
-        assert body["detail"] == body["__all__"][0] == "Either otp_code or backup_code is required."
+    @pytest.mark.parametrize("key", ["__all__", "detail", "code"])
+    def test_the_project_may_name_the_key_of_such_errors(self, settings, call, db, key):
+        settings.REST_FRAMEWORK = {**settings.REST_FRAMEWORK, "NON_FIELD_ERRORS_KEY": key}
+        refused = call("jwt-totp-verify", {"totp_challenge_token": "x"})
+        body = assert_error(refused, 400, "Either otp_code or backup_code is required.")
+        assert body["code"] == "no_code"
+        assert body.get("__all__", [body["detail"]]) == [body["detail"]]
 
     def test_what_nobody_expected_is_not_swallowed(self, monkeypatch, signed_in):
         def broken(*args, **kwargs):
@@ -196,6 +204,12 @@ class TestExceptionHandlerOfTheProject:
     def test_may_answer_with_text(self, handled_by, signed_in):
         handled_by(as_text)
         assert signed_in.post(reverse("totp-disable")).json() == "no"
+
+    def test_may_answer_with_a_page(self, handled_by, signed_in):
+        handled_by(as_a_page)
+        response = signed_in.post(reverse("totp-disable"))
+        assert (response.status_code, response.content) == (400, b"no")
+        assert response["Cache-Control"] == "no-store"
 
     def test_may_answer_with_an_empty_body(self, handled_by, signed_in):
         handled_by(as_nothing)

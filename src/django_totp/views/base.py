@@ -142,7 +142,8 @@ class TotpView(APIView):
         elif isinstance(exc, UNREADABLE):
             exc = ParseError(_("The request body cannot be read."))
         response = super().handle_exception(exc)
-        response.data = _with_detail_and_code(response.data)
+        if isinstance(response, Response):  # a handler of the project may make another kind
+            response.data = _with_detail_and_code(response.data)
         return response
 
     def finalize_response(
@@ -176,9 +177,16 @@ def _with_detail_and_code(body: Any) -> Any:
     if not isinstance(body, dict):
         return body
     first = _first_error(body)
-    body.setdefault("detail", first)
-    body.setdefault("code", getattr(body["detail"], "code", None) or "invalid")
+    if _is_missing(body, "detail"):
+        body["detail"] = first
+    if _is_missing(body, "code"):
+        body["code"] = getattr(body["detail"], "code", None) or "invalid"
     return body
+
+
+def _is_missing(body: dict[str, Any], key: str) -> bool:
+    """Return whether ``key`` is not there, or is the name of a field, or of errors of the body."""
+    return isinstance(body.get(key, []), list)
 
 
 def _first_error(body: dict[str, Any]) -> Any:
