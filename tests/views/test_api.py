@@ -397,6 +397,11 @@ class TestReauthentication:
             {"amr": ["pwd"], "auth_time": ANY},
             {"amr": ["otp"]},
             {"amr": [], "auth_time": ANY},
+            {"amr": None, "auth_time": ANY},
+            {"amr": "hotp", "auth_time": ANY},
+            {"amr": ["otp"], "auth_time": None},
+            {"amr": ["otp"], "auth_time": "today"},
+            {"amr": ["otp"], "auth_time": -(10**400)},
             {"auth_time": ANY},
         ],
     )
