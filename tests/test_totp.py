@@ -405,6 +405,7 @@ def test_a_secret_that_nobody_can_read_verifies_nothing_and_counts_nothing(
     [
         {"secret_key": "1nv@lid!"},
         {"secret_key": "JBSWY3DPEHPK3PXP", "algorithm": "MD5"},
+        {"secret_key": "JBSWY3DPEHPK3PXP" * 2, "period": 0},
     ],
     ids=str,
 )

@@ -150,9 +150,9 @@ def evaluate(totp: Totp, input_code: str, *, at: float) -> tuple[int | None, str
             algorithm=totp.algorithm,
             window=conf.TOTP_VALID_WINDOW,
         )
-    except (KeyError, ValueError):
+    except (KeyError, ValueError, ZeroDivisionError):
         events.logger.error(
-            "TOTP enrollment %r has a secret or an algorithm that makes no codes: codes for it "
+            "TOTP enrollment %r has a secret or a parameter that makes no codes: codes for it "
             "are refused. Reset the enrollment.",
             totp.pk,
         )
