@@ -20,7 +20,7 @@ ADMIN_LOGIN = "django.contrib.admin.sites.AdminSite.login"
 ODD = [None, "", "x", b"x", True, -1, 1.5, 10**30, (), [], {}, [None], object(), str]
 
 WRONG = {
-    "TOTP_ISSUER": ["", " ", ":", None, b"MyApp", 1],
+    "TOTP_ISSUER": ["", " ", ":", None, b"MyApp", 1, "x" * 201, "é" * 34],
     "TOTP_MAX_BACKUP_CODES": [-1, True, 1.0, "10", None],
     "TOTP_TOKEN_SALT": ["", None, b"salt"],
     "TOTP_TOKEN_MAX_AGE": [0, -1, True, 120.0, "120", None, YEAR + 1],
@@ -45,7 +45,7 @@ WRONG = {
     ],
 }
 RIGHT = {
-    "TOTP_ISSUER": ["MyApp", "Ünïcode: a name"],
+    "TOTP_ISSUER": ["MyApp", "Ünïcode: a name", "x" * 200, "é" * 33],
     "TOTP_MAX_BACKUP_CODES": [0, 100],
     "TOTP_TOKEN_SALT": ["x"],
     "TOTP_TOKEN_MAX_AGE": [1, YEAR],

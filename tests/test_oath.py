@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from django_totp import oath
+from django_totp import oath, qr
 
 SEEDS = {
     "SHA1": b"12345678901234567890",
@@ -283,3 +283,10 @@ def test_pyotp_reads_back_what_the_uri_was_made_of(issuer, account, digits, peri
 def test_an_account_too_long_for_a_qr_code_loses_its_end(account, kept):
     label = urlsplit(provisioning_uri(issuer="Ours", account=account)).path
     assert unquote(label) == f"/Ours:{kept}"
+
+
+def test_a_qr_code_has_room_for_the_longest_of_all():
+    uri = provisioning_uri(
+        issuer="i" * oath.MAX_ISSUER, account="a" * 2000, digits=8, period=120, algorithm="SHA512"
+    )
+    assert qr.svg(uri).startswith("<svg")

@@ -16,6 +16,7 @@ ALGORITHMS: Mapping[str, Any] = {
     "SHA512": hashlib.sha512,
 }
 MAX_ACCOUNT = 1800  # characters, percent-encoded: a QR code holds 2331 at error correction M
+MAX_ISSUER = 200  # the same; it is there twice
 SECRET_LENGTH = 32  # base32 symbols: 160 bits, RFC 4226 section 4, R6
 
 

@@ -4,13 +4,14 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 from cryptography.fernet import Fernet
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 
 from django_totp.conf import conf
 from django_totp.encryption import MAKE_A_KEY
-from django_totp.oath import ALGORITHMS
+from django_totp.oath import ALGORITHMS, MAX_ISSUER
 
 YEAR = 365 * 24 * 60 * 60  # seconds; datetime overflows where there is no bound
 UP_TO_A_YEAR = f"to {YEAR} (a year)"
@@ -33,6 +34,12 @@ def _is_integer(value: object) -> bool:
 
 def _is_text(value: object) -> bool:
     return isinstance(value, str) and bool(value.strip(" :"))  # a URI gets no colon of an issuer
+
+
+def _is_issuer(value: object) -> bool:
+    if not isinstance(value, str) or not _is_text(value):
+        return False
+    return len(quote(value, safe="", errors="replace")) <= MAX_ISSUER
 
 
 def _between(low: int, high: float = math.inf) -> Callable[[Any], bool]:
@@ -66,7 +73,12 @@ def _is_reasons(value: object) -> bool:
 
 
 MISTAKES = (
-    Rule("E003", "TOTP_ISSUER", _is_text, "a string that is not empty"),
+    Rule(
+        "E003",
+        "TOTP_ISSUER",
+        _is_issuer,
+        f"a string that is not empty and has at most {MAX_ISSUER} characters, percent-encoded",
+    ),
     Rule("E004", "TOTP_MAX_BACKUP_CODES", _between(0), "an integer of at least 0"),
     Rule("E005", "TOTP_TOKEN_SALT", _is_text, "a string that is not empty"),
     Rule("E006", "TOTP_TOKEN_MAX_AGE", _between(1, YEAR), f"an integer from 1 {UP_TO_A_YEAR}"),
