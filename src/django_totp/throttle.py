@@ -106,6 +106,11 @@ class TotpAnonThrottle(TotpThrottle):
 
     def _challenged_account(self, request: Request, view: APIView) -> str | None:
         field: Any = getattr(view, "challenge_field", None)
-        if field is None or not hasattr(request.data, "get"):
+        if field is None:
             return None
-        return challenge_subject(request.data.get(field))
+        try:
+            body = request.data
+        except Exception as error:
+            view.unreadable = error  # type: ignore[attr-defined]  # to be raised once it is counted
+            return None
+        return challenge_subject(body.get(field)) if hasattr(body, "get") else None

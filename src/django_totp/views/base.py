@@ -109,6 +109,7 @@ class TotpView(APIView):
     renderer_classes = (JSONRenderer,)
     throttle_classes = (TotpUserThrottle, TotpAnonThrottle)
     versioning_class = None
+    unreadable: Exception | None = None  # what came of the body when the throttle looked at it
 
     @classmethod
     def as_view(cls, **initkwargs: Any) -> Any:
@@ -133,6 +134,8 @@ class TotpView(APIView):
 
     def read(self, serializer_class: Any) -> dict[str, Any]:
         """Return the checked body of the request. Raise ValidationError."""
+        if self.unreadable is not None:
+            raise self.unreadable
         data: dict[str, Any] = _shared(serializer_class).run_validation(self.request.data)
         return data
 
