@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.http import HttpResponse
 from django.urls import reverse
 from rest_framework.exceptions import APIException
@@ -503,3 +503,23 @@ class TestAtomicRequests:
         settings.TOTP_FAILURE_LIMIT = 0
         assert_error(login(enrolled_user, otp_code=wrong_code(secret)), 400, BAD_OTP)
         assert_error(login(enrolled_user, otp_code=otp(secret)), 429)
+
+
+def test_a_transaction_around_the_request_is_not_rolled_back(
+    monkeypatch, login, enrolled_user, secret, otp
+):
+    """As a test case has one around it; Django REST framework takes it for the request's own."""
+    monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", True)
+    with transaction.atomic():
+        assert_error(login(enrolled_user, otp_code=wrong_code(secret)), 400, BAD_OTP)
+        assert Totp.objects.get().failures == 1
+    assert Totp.objects.get().failures == 1
+    assert login(enrolled_user, otp_code=otp(secret)).status_code == 200
+
+
+def test_a_transaction_that_is_to_be_rolled_back_stays_so(monkeypatch, api, db):
+    monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", True)
+    with transaction.atomic():
+        transaction.set_rollback(True)
+        assert_error(api.post(reverse("jwt-create"), {}), 400)
+        assert transaction.get_rollback()

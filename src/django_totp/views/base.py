@@ -101,7 +101,8 @@ class TotpView(APIView):
     """The base of our endpoints. Handlers raise TotpError; this turns it into an answer.
 
     No transaction is opened around them (``ATOMIC_REQUESTS``): an answer of 400 would roll back
-    the count of the very guess that it refuses.
+    the count of the very guess that it refuses. One that is open anyhow, around the request, is
+    somebody else's to roll back: that of a test case, say.
     """
 
     asks_second_factor = True  # for the side-door audit
@@ -144,7 +145,12 @@ class TotpView(APIView):
             exc = ServiceError(exc)
         elif isinstance(exc, UNREADABLE):
             exc = ParseError(_("The request body cannot be read."))
+        around = [
+            one for one in connections.all() if one.in_atomic_block and not one.needs_rollback
+        ]
         response = super().handle_exception(exc)
+        for connection in around:
+            connection.set_rollback(False)  # DRF takes it for that of ATOMIC_REQUESTS
         if isinstance(response, Response):  # a handler of the project may make another kind
             response.data = _with_detail_and_code(response.data)
         return response
