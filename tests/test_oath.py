@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import hmac
 from datetime import UTC, datetime
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -290,3 +291,21 @@ def test_a_qr_code_has_room_for_the_longest_of_all():
         issuer="i" * oath.MAX_ISSUER, account="a" * 2000, digits=8, period=120, algorithm="SHA512"
     )
     assert qr.svg(uri).startswith("<svg")
+
+
+STEP_1 = {"at": 30, "digits": 6, "period": 30, "algorithm": "SHA1", "window": 0}
+
+
+@pytest.mark.parametrize("secret", ["", "========"])
+def test_an_empty_secret_makes_no_codes(secret):
+    """PyOTP before 2.12 makes them, and so can anybody."""
+    with pytest.raises(ValueError):  # noqa: PT011
+        oath.matching_step(secret, b"812658", **STEP_1)
+
+
+def test_a_secret_shorter_than_ours_makes_codes():
+    """PyOTP from 2.12 on refuses it, which would lock its owner out."""
+    digest = hmac.digest(b"Hello!\xde\xad\xbe\xef", (1).to_bytes(8), "sha1")
+    offset = digest[-1] & 15
+    code = int.from_bytes(digest[offset : offset + 4]) & 0x7FFFFFFF
+    assert oath.matching_step("JBSWY3DPEHPK3PXP", f"{code % 10**6:06}".encode(), **STEP_1) == 1

@@ -403,6 +403,7 @@ def test_a_secret_that_nobody_can_read_verifies_nothing_and_counts_nothing(
 @pytest.mark.parametrize(
     "broken",
     [
+        {"secret_key": ""},
         {"secret_key": "1nv@lid!"},
         {"secret_key": "JBSWY3DPEHPK3PXP", "algorithm": "MD5"},
         {"secret_key": "JBSWY3DPEHPK3PXP" * 2, "period": 0},
