@@ -3,6 +3,7 @@
 import ast
 import base64
 import json
+import logging
 import re
 from pathlib import Path
 
@@ -11,8 +12,9 @@ from django.urls import reverse
 from rest_framework_simplejwt.tokens import AccessToken
 
 from django_totp.auth import generate_challenge_token
+from django_totp.models import Totp
 from tests import markdown
-from tests.endpoints import wrong_code
+from tests.endpoints import NO_SECRET, assert_error, wrong_code
 
 TESTS = Path(__file__).parent
 ROWS = [
@@ -88,3 +90,101 @@ def test_a_token_without_a_signature_is_refused(api, user):
             == 401
         )
         assert api.post(reverse("jwt-refresh"), {"refresh": token}).status_code == 401
+
+
+STRANGER = {"REMOTE_ADDR": "203.0.113.66"}
+
+
+def test_strangers_do_not_keep_the_owner_waiting(api, login, enrolled_user, secret, otp):
+    """Neither wrong passwords nor forged challenges in the owner's name do."""
+    name, step = enrolled_user.USERNAME_FIELD, reverse("jwt-totp-verify")
+    _, _, signature = generate_challenge_token(enrolled_user).rpartition(":")
+    for number in range(12):
+        guess = {name: enrolled_user.get_username(), "password": f"guess {number}"}
+        assert api.post(reverse("jwt-create"), guess, **STRANGER).status_code in {401, 429}
+        header = base64.urlsafe_b64encode(b'{"user_id": "%s"}' % str(enrolled_user.pk).encode())
+        forged = f"{header.decode()}:{number}:{signature}"
+        body = {"totp_challenge_token": forged, "otp_code": "123456"}
+        assert api.post(step, body, **STRANGER).status_code in {400, 429}
+    assert Totp.objects.get().failures == 0
+    assert login(enrolled_user, otp_code=otp(secret)).status_code == 200
+
+
+def test_neighbours_finish_their_logins_while_an_account_is_throttled(
+    api, settings, make_user, enrolled_user, secret, otp
+):
+    settings.TOTP_THROTTLE_RATE = "2/minute"
+    mallory = make_user("mallory")
+
+    def finish(user, **code):
+        body = {"totp_challenge_token": generate_challenge_token(user), **code}
+        return api.post(reverse("jwt-totp-verify"), body, **STRANGER).status_code
+
+    assert [finish(mallory, otp_code="1") for _ in range(4)] == [400, 400, 429, 429]
+    assert finish(enrolled_user, otp_code=otp(secret)) == 200
+
+
+def test_a_challenge_starts_no_enrollment(api, user, enrolled_user):
+    for authorization in ("Bearer", "Token", "Basic"):
+        token = generate_challenge_token(enrolled_user)
+        headers = {"HTTP_AUTHORIZATION": f"{authorization} {token}"}
+        for name in ("totp-create", "totp-confirm", "totp-disable", "totp-rotate-backup-codes"):
+            assert_error(api.post(reverse(name), {"input_code": "123456"}, **headers), 401)
+
+
+@pytest.fixture
+def log(caplog):
+    """Return what the log says of each event since it was asked last."""
+    caplog.set_level(logging.INFO, "django_totp")
+
+    def log():
+        records = [record for record in caplog.records if record.name == "django_totp"]
+        assert {record.address for record in records} <= {"127.0.0.1"}
+        lines = [(each.event, each.user_pk, each.method) for each in records]
+        caplog.clear()
+        return lines
+
+    return log
+
+
+def test_each_login_and_each_failure_is_logged(
+    log, api, login, make_user, enrolled_user, secret, otp, backup_codes
+):
+    bob, ada = make_user("bob"), enrolled_user
+    wrong = {bob.USERNAME_FIELD: bob.get_username(), "password": "wrong"}
+    api.post(reverse("jwt-create"), wrong)
+    assert log() == [("login_failed", "", "password")]
+    login(bob)
+    assert log() == [("login", str(bob.pk), "password")]
+    login(ada)
+    assert log() == []
+    for method, right, wrong in (
+        ("totp", {"otp_code": otp(secret)}, {"otp_code": wrong_code(secret)}),
+        ("backup_code", {"backup_code": backup_codes[0]}, {"backup_code": backup_codes[0]}),
+    ):
+        login(ada, **right)
+        assert log() == [("verified", str(ada.pk), method), ("login", str(ada.pk), method)]
+        login(ada, **wrong)
+        assert log() == [("verification_failed", str(ada.pk), method)]
+
+
+def test_each_change_of_an_enrollment_is_logged(log, sign_in, user, otp):
+    client, pk = sign_in(user), str(user.pk)
+    assert_error(client.post(reverse("totp-disable")), 400, NO_SECRET)
+    secret = client.post(reverse("totp-create")).json()["secret"]
+    assert log() == [("enrollment_started", pk, "totp")]
+    client.post(reverse("totp-confirm"), {"input_code": wrong_code(secret)})
+    assert log() == [("verification_failed", pk, "totp")]
+    client.post(reverse("totp-confirm"), {"input_code": otp(secret)})
+    assert log() == [("enrollment_confirmed", pk, "totp")]
+    client.post(reverse("totp-rotate-backup-codes"))
+    assert log() == [("backup_codes_rotated", pk, "backup_code")]
+
+
+def test_a_password_as_a_proof_is_logged(log, settings, sign_in, password, enrolled_user):
+    settings.TOTP_REAUTHENTICATE = True
+    client, pk = sign_in(enrolled_user), str(enrolled_user.pk)
+    client.post(reverse("totp-disable"), {"password": "wrong"})
+    assert log() == [("verification_failed", pk, "password")]
+    client.post(reverse("totp-rotate-backup-codes"), {"password": password})
+    assert log() == [("verified", pk, "password"), ("backup_codes_rotated", pk, "backup_code")]

@@ -11,6 +11,7 @@ no new login.
 """
 
 import hashlib
+import logging
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -22,6 +23,7 @@ from django.db import router
 from django.utils.crypto import constant_time_compare
 from django.views.decorators.debug import sensitive_variables
 
+from . import events
 from .attempts import retried
 from .backup_code_utils import answer_backup_code, verify_backup_code
 from .conf import conf
@@ -157,7 +159,12 @@ def _is_password(user: AbstractBaseUser, password: str, request: Any) -> bool:
     name = get_user_model().USERNAME_FIELD
     credentials = {name: user.get_username(), "password": password}
     found = authenticate(getattr(request, "_request", request), **credentials)
-    return found is not None and found.pk == user.pk
+    if found is None or found.pk != user.pk:
+        facts = {"method": "password", "reason": "wrong"}
+        events.record("verification_failed", user, request, level=logging.WARNING, **facts)
+        return False
+    events.record("verified", user, request, method="password")
+    return True
 
 
 def _challenge(user: AbstractBaseUser, totp: Totp | None) -> str:
