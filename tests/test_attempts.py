@@ -1,5 +1,6 @@
 """Guessing, made slow: the count, the wait, the cap, and the retries of a lost race."""
 
+import tracemalloc
 from datetime import UTC, datetime, timedelta
 
 import pyotp
@@ -81,6 +82,17 @@ def test_the_wait_after_a_wrong_code_doubles_up_to_a_maximum(totp, failures, sec
     attempts.wrong(set_failures(failures - 1))
     assert row().failures == failures
     assert row().waiting_until == (seconds and NOON + timedelta(seconds=seconds))
+
+
+def test_the_wait_after_any_number_of_wrong_codes_is_reckoned_with_small_numbers(totp):
+    many = set_failures(2**27)  # as a power of two: 16 MiB
+    tracemalloc.start()
+    try:
+        attempts.wrong(many)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 2**20
 
 
 def test_the_limits_are_settings(totp, settings):
