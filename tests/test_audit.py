@@ -312,6 +312,17 @@ def test_who_is_signed_in_may_be_asked_for_the_password(mount):
     assert found() == []
 
 
+@pytest.mark.parametrize("name", ["serializer_class", "_serializer_class"])
+def test_a_serializer_that_is_given_in_the_urls(mount, name):
+    serializer = TokenObtainPairSerializer
+    if name.startswith("_"):
+        serializer = f"{serializer.__module__}.{serializer.__qualname__}"
+    mount(TokenViewBase.as_view(**{name: serializer}))
+    assert [view for _, view in found()] == [
+        f"{TokenViewBase.__module__}.{TokenViewBase.__qualname__}"
+    ]
+
+
 @pytest.mark.parametrize("name", ["no.such.Serializer", "nowhere", "json.nothing"])
 def test_a_serializer_that_cannot_be_imported(mount, name):
     view = type("Broken", (TokenViewBase,), {"_serializer_class": name})

@@ -58,7 +58,7 @@ class View:
 
     @property
     def serializer(self) -> Any:
-        by_setting = getattr(self.cls, "_serializer_class", "")  # simplejwt
+        by_setting = self.attribute("_serializer_class")  # simplejwt
         return self.attribute("serializer_class") or (by_setting and _import(by_setting))
 
     @property
