@@ -258,8 +258,10 @@ class TestCrashes:
         for word in ("RuntimeError", "answer_totp_code", "input_code", "otp_code", "attempts.py"):
             assert word in report
 
-    def test_a_reporter_of_the_project_may_ask_the_filter(self, rf):
+    @pytest.mark.parametrize("debug", [True, False], ids=["debug", "production"])
+    def test_a_reporter_of_the_project_may_ask_the_filter(self, rf, settings, debug):
         """In production as with DEBUG, with a request or without one."""
+        settings.DEBUG = debug
         secrets_filter = SecretsFilter()
         assert secrets_filter.is_active(None)
         assert secrets_filter.get_post_parameters(None) == {}
