@@ -153,7 +153,7 @@ class TotpAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     sortable_by = ()
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
-    search_help_text = gettext_lazy("The whole name of a user is found fastest.")
+    search_help_text = gettext_lazy("Searching for the full name is fastest.")
 
     def get_search_fields(self, request: HttpRequest) -> tuple[str, ...]:
         return (f"user__{get_user_model().USERNAME_FIELD}",)

@@ -91,7 +91,7 @@ def _checked_key(key: object, setting: str) -> bytes:
         return _key_bytes(key)
     except (ValueError, TypeError) as error:
         raise ImproperlyConfigured(
-            f"{setting} holds something that is no Fernet key. {MAKE_A_KEY}"
+            f"{setting} holds something that is not a Fernet key. {MAKE_A_KEY}"
         ) from error
 
 

@@ -31,7 +31,7 @@ from rest_framework.views import APIView
 
 from django_totp.conf import conf
 from django_totp.exceptions import ReauthenticationRequired, TooManyAttempts, TotpError
-from django_totp.views.base import RequestTooLarge, ServiceError
+from django_totp.views.base import NOT_JSON, RequestTooLarge, ServiceError
 
 from .bodies import Invalid, Reauthentication, Refused
 
@@ -47,7 +47,7 @@ RETRY_AFTER = OpenApiParameter(
     "Retry-After",
     OpenApiTypes.INT,
     OpenApiParameter.HEADER,
-    description="The wait in seconds. It is missing where only a backup code helps.",
+    description="The wait in seconds. Without it, waiting does not help, but a backup code does.",
     response=[429],
 )
 
@@ -117,7 +117,7 @@ class Operation(OpenApiViewExtension):
         if self.request is not None:
             sentence = CharField.default_error_messages["invalid"]
             yield BodyRefused(sentence, field=next(iter(self.example)))
-            yield ParseError()
+            yield ParseError(NOT_JSON)
             yield UnsupportedMediaType("text/plain")
 
 

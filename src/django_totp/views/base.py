@@ -26,6 +26,7 @@ from rest_framework.views import APIView
 from django_totp.exceptions import ReauthenticationRequired, TooManyAttempts, TotpError
 from django_totp.throttle import TotpAnonThrottle, TotpUserThrottle
 
+NOT_JSON = _("The request body is not readable JSON.")
 MAX_BODY = 64 * 1024  # bytes; the largest honest body is a password of 4096 characters
 
 STATUSES = {
@@ -67,7 +68,7 @@ class SmallJSONParser(JSONParser):
         try:
             return self.decoder.decode(_read(stream).decode())
         except (ValueError, RecursionError):
-            raise ParseError(_("The request body is no JSON that can be read.")) from None
+            raise ParseError(NOT_JSON) from None
 
 
 class SmallFormParser(FormParser):
