@@ -408,13 +408,14 @@ def test_an_enrollment_that_is_removed_meanwhile_stays_away(rotating_user, befor
 def test_logins_meanwhile_are_kept(
     rotating_user, drop_old_keys, before_writes, secret, otp, backup_codes
 ):
+    code = otp(secret)
     before_writes(
-        lambda: verify_totp_code(rotating_user, otp(secret)),
+        lambda: verify_totp_code(rotating_user, code),
         lambda: verify_backup_code(rotating_user, backup_codes[0]),
     )
     assert run() == ({"moved": 1}, {"moved": len(backup_codes)})
     drop_old_keys()
-    assert not verify_totp_code(rotating_user, otp(secret))
+    assert not verify_totp_code(rotating_user, code)
     assert not verify_backup_code(rotating_user, backup_codes[0])
     assert [row["is_used"] for row in rows()[1]] == [True] + [False] * 9
     assert totp().verifications == 2
@@ -584,6 +585,7 @@ def test_nobody_notices_a_move(make_user, add_key, drop_old_keys, otp, secret, s
         store_backup_codes(user, own)
     add_key()
     ada, bob, eve, joe = users
+    code = otp(secret)
 
     def use_all_codes():
         return [verify_backup_code(bob, code) for code in codes[1]]
@@ -592,7 +594,7 @@ def test_nobody_notices_a_move(make_user, add_key, drop_old_keys, otp, secret, s
         return [rotate_backup_codes(eve) for _ in range(5)]
 
     logged_in, used, rotated, left, moved = at_once(
-        partial(verify_totp_code, ada, otp(secret)),
+        partial(verify_totp_code, ada, code),
         use_all_codes,
         rotate_often,
         partial(disable_totp, joe),
@@ -602,7 +604,7 @@ def test_nobody_notices_a_move(make_user, add_key, drop_old_keys, otp, secret, s
     assert not isinstance(moved, Exception)
     run()
     drop_old_keys()
-    assert not verify_totp_code(ada, otp(secret))
+    assert not verify_totp_code(ada, code)
     assert all(verify_backup_code(ada, code) for code in codes[0])
     assert not any(verify_backup_code(bob, code) for code in codes[1][:3])
     assert all(verify_backup_code(eve, code) for code in rotated[-1])

@@ -31,9 +31,10 @@ def test_over_http(client, login, user, make_user, otp):
     confirmed = client.post(reverse("totp-confirm"), {"input_code": otp(secret, offset=-1)})
     codes = confirmed.json()["backup_codes"]
     assert client.get(reverse("totp-status")).json()["is_totp_enabled"] is True
-    response = login(user, otp_code=otp(secret))
+    code = otp(secret)
+    response = login(user, otp_code=code)
     assert response.status_code == 200
-    assert login(user, otp_code=otp(secret)).status_code == 400
+    assert login(user, otp_code=code).status_code == 400
     assert login(user, backup_code=codes[0]).status_code == 200
     refreshed = client.post(reverse("jwt-refresh"), {"refresh": response.json()["refresh"]})
     assert refreshed.status_code == 200
