@@ -13,7 +13,8 @@ from django.urls import reverse
 from rest_framework.exceptions import APIException
 from rest_framework.response import Response
 from rest_framework.test import APIClient
-from rest_framework.views import exception_handler
+from rest_framework.versioning import QueryParameterVersioning
+from rest_framework.views import APIView, exception_handler
 
 from django_totp.models import Totp
 from django_totp.views.base import RequestTooLarge, SmallFormParser, SmallJSONParser
@@ -382,6 +383,19 @@ class TestBodies:
             response = by_session.post(reverse("totp-confirm"), body, content_type=media_type)
             assert response.status_code in {400, 403}
             assert_error(response, response.status_code)
+
+
+class Version2Only(QueryParameterVersioning):
+    """The versioning of a project whose own endpoints have one."""
+
+    allowed_versions = ("2",)
+
+
+@pytest.mark.parametrize("name", ENDPOINTS)
+def test_versions_are_a_matter_of_the_projects_own_endpoints(monkeypatch, call, signed_in, name):
+    monkeypatch.setattr(APIView, "versioning_class", Version2Only)
+    client = signed_in if name in SIGNED_IN else APIClient()
+    assert call(name, {}, client=client).status_code != 404
 
 
 class TestMethods:
