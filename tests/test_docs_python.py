@@ -25,10 +25,11 @@ from rest_framework.test import APIClient
 
 import django_totp
 from django_totp import signals
-from django_totp.auth import generate_challenge_token
+from django_totp.auth import generate_challenge_token, reauthenticate
 from django_totp.backup_code_utils import rotate_backup_codes
 from django_totp.conf import conf
 from django_totp.encryption import decrypt, generate_fernet_key
+from django_totp.exceptions import ReauthenticationRequired
 from django_totp.models import Totp
 from django_totp.totp import confirm_totp_setup, disable_totp, end_wait, start_totp_setup
 from tests import markdown
@@ -180,6 +181,9 @@ def _live(user: AbstractBaseUser) -> None:
     for _ in range(conf.TOTP_FAILURE_LIMIT + 2):
         _second_step(user, otp_code="12345")
     end_wait(user)
+    with pytest.raises(ReauthenticationRequired):
+        reauthenticate(user, password="a wrong one")
+    reauthenticate(user, password="correct horse battery staple")
     disable_totp(user)
 
 
