@@ -66,7 +66,7 @@ def rotate_backup_codes(user: AbstractBaseUser, *, request: Any = None) -> list[
     return codes
 
 
-@sensitive_variables("input_code", "code")
+@sensitive_variables("input_code", "code", "value")
 def answer_backup_code(
     totp: Totp, user: AbstractBaseUser, input_code: str, request: Any = None
 ) -> bool:
@@ -88,7 +88,6 @@ def answer_backup_code(
     return accepted
 
 
-@sensitive_variables("codes", "by_digest")
 def replace_codes(totp: Totp, codes: Sequence[str], **changes: Any) -> None:
     """Replace all codes of ``totp`` and move it. Call it in a transaction. Raise Moved."""
     BackupCode.objects.using(totp.database).filter(totp_id=totp.pk).delete()
@@ -107,7 +106,6 @@ def insert_codes(totp: Totp, codes: Sequence[str]) -> None:
     BackupCode.objects.using(totp.database).bulk_create(rows)
 
 
-@sensitive_variables("value", "code")
 def normalize(value: object) -> str | None:
     """Return the one spelling that a backup code is looked up by, or ``None`` if it is no code.
 
@@ -124,7 +122,6 @@ def _generate() -> str:
     return "-".join(symbols[at : at + GROUP] for at in range(0, len(symbols), GROUP))
 
 
-@sensitive_variables("value", "code")
 def _normalized(value: str) -> str:
     code = normalize(value)
     if code is None:
