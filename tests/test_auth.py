@@ -1,5 +1,8 @@
 """The second factor of a login: challenge tokens, and the codes that answer them."""
 
+import copy
+import inspect
+import uuid
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -523,9 +526,25 @@ def test_the_password_of_somebody_else_is_not_enough(enrolled_user, make_user):
 def test_the_user_whom_a_backend_finds_must_be_the_same(
     enrolled_user, make_user, password, monkeypatch
 ):
-    monkeypatch.setattr(auth, "authenticate", lambda request, **credentials: make_user("grace"))
-    with pytest.raises(ReauthenticationRequired):
-        reauthenticate(enrolled_user, password=password)
+    users = [enrolled_user, make_user("grace")]
+    for user, found in (users, reversed(users)):
+        monkeypatch.setattr(auth, "authenticate", lambda request, found=found, **_: found)
+        with pytest.raises(ReauthenticationRequired):
+            reauthenticate(user, password=password)
+
+
+def test_the_same_user_read_twice_is_the_same(user, password, monkeypatch):
+    again = copy.copy(user)
+    user.pk, again.pk = (uuid.UUID(int=1) for _ in range(2))
+    monkeypatch.setattr(auth, "authenticate", lambda request, **_: again)
+    assert reauthenticate(user, password=password) is None
+
+
+@pytest.mark.parametrize("function", [finish_login, reauthenticate])
+def test_proofs_are_given_by_name_and_the_rest_as_the_caller_likes(function):
+    first, *others = inspect.signature(function).parameters.values()
+    assert first.kind == first.POSITIONAL_OR_KEYWORD
+    assert {other.kind for other in others} == {first.KEYWORD_ONLY}
 
 
 @pytest.mark.parametrize("wrap", [lambda request: request, Request])

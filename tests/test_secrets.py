@@ -318,6 +318,7 @@ class TestFramesOfTheServices:
             "django_totp.encryption._digest",
             "django.core.signing.loads",
             "django_totp.events.record",
+            "django.contrib.auth.backends.ModelBackend.authenticate",
         ],
     )
     def test_show_nothing(self, monkeypatch, planted, shown, pending, enrolled, make_user, place):
@@ -336,6 +337,7 @@ class TestFramesOfTheServices:
             "backup": (backup_code_utils.verify_backup_code, enrolled, BACKUP_CODES[0]),
             "rotate": (backup_code_utils.rotate_backup_codes, enrolled),
             "look": (auth.verify_challenge_token, challenges[0]),
+            "look closer": (auth.get_user_from_challenge_token, challenges[0]),
             "finish": (partial(auth.finish_login, otp_code=otp_code), challenges[0]),
             "finish by backup": (
                 partial(auth.finish_login, backup_code=BACKUP_CODES[1]),
@@ -346,6 +348,7 @@ class TestFramesOfTheServices:
                 partial(auth.reauthenticate, backup_code=BACKUP_CODES[0]),
                 enrolled,
             ),
+            "prove by password": (partial(auth.reauthenticate, password=PASSWORD), enrolled),
         }
         monkeypatch.setattr(place, crash)
         crashed = 0
