@@ -1,7 +1,9 @@
 """The life of an enrollment: start, confirm, verify, disable."""
 
 import base64
+import inspect
 import logging
+from dataclasses import FrozenInstanceError
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -89,6 +91,22 @@ def wrong_code(secret):
 
 def test_a_secret_has_160_bits():
     assert len(base64.b32decode(generate_totp_secret())) == 20
+
+
+def test_a_setup_stays_as_it_was_made(user):
+    setup = start_totp_setup(user)
+    with pytest.raises(FrozenInstanceError):
+        setup.secret = "other"
+
+
+@pytest.mark.parametrize(
+    "function", [start_totp_setup, confirm_totp_setup, verify_totp_code, disable_totp, end_wait]
+)
+def test_what_is_optional_is_given_by_name_and_the_user_as_the_caller_likes(function):
+    first, *others = inspect.signature(function).parameters.values()
+    assert (first.name, first.kind) == ("user", first.POSITIONAL_OR_KEYWORD)
+    optional = [other for other in others if other.default is not other.empty]
+    assert {other.kind for other in optional} == {first.KEYWORD_ONLY}
 
 
 def test_a_setup_is_handed_out_as_a_qr_code(user, monkeypatch):
@@ -220,6 +238,12 @@ def test_a_right_code_ends_the_count(pending_user, secret, otp):
     Totp.objects.update(failures=5)
     confirm_totp_setup(pending_user, otp(secret))
     assert totp().failures == 0
+
+
+def test_a_malformed_code_confirms_nothing_and_is_counted(pending_user):
+    with pytest.raises(InvalidTotpCode):
+        confirm_totp_setup(pending_user, "12345")
+    assert (totp().confirmed_at, totp().failures) == (None, 1)
 
 
 def test_there_must_be_something_to_confirm(user):
@@ -515,6 +539,12 @@ def test_after_the_wait_was_ended_codes_are_accepted_at_once(waiting_user, secre
     assert (totp().failures, totp().waiting_until) == (0, None)
     assert (log.records[-1].event, log.records[-1].reason) == ("wait_ended", "asked for")
     assert verify_totp_code(waiting_user, otp(secret))
+
+
+def test_a_wait_that_others_move_is_ended_all_the_same(enrolled_user, secret, monkeypatch):
+    act_after_reading(monkeypatch, partial(verify_totp_code, enrolled_user, wrong_code(secret)))
+    end_wait(enrolled_user)
+    assert totp().failures == 0
 
 
 def test_ending_the_wait_keeps_used_codes_used(enrolled_user, secret, otp):

@@ -46,7 +46,6 @@ def create_totp_setup(user: AbstractBaseUser) -> str:
     return start_totp_setup(user).svg
 
 
-@sensitive_variables("setup")
 def start_totp_setup(user: AbstractBaseUser, *, request: Any = None) -> TotpSetup:
     """Start an enrollment like ``create_totp_setup`` and return all that the user may need."""
     setup = _start(user)
