@@ -65,6 +65,13 @@ class FullCache(LocMemCache):
         return False
 
 
+class SlowCache(FullCache):
+    """A cache that answers when what it answers is over."""
+
+    def get_many(self, keys, *arguments, **options):
+        return dict.fromkeys(keys, NOON.timestamp() - 60)
+
+
 class Person:
     is_authenticated = True
 
@@ -330,6 +337,20 @@ def test_a_cache_that_takes_nothing_in_lets_nothing_pass(settings, time_machine)
     throttle = TotpUserThrottle()
     assert not throttle.allow_request(request(ADA), View())
     assert throttle.wait() == 60
+
+
+def test_the_wait_is_a_second_at_least(settings, time_machine):
+    time_machine.move_to(NOON, tick=False)
+    use_cache(settings, "tests.test_throttle.SlowCache", "")
+    throttle = TotpUserThrottle()
+    assert not throttle.allow_request(request(ADA), View())
+    assert throttle.wait() == 1
+
+
+def test_of_thousands_of_slots_a_few_are_tried(settings, clock, monkeypatch):
+    settings.TOTP_THROTTLE_RATE = "80000/day"
+    monkeypatch.setattr(LocMemCache, "get_many", lambda *_: pytest.fail("It looked at all."))
+    assert all(allows() for _ in range(50))
 
 
 def test_a_dummy_cache_counts_nothing(settings):

@@ -6,6 +6,7 @@ database (``attempts``), so a cache that is empty, per process or down opens not
 
 import hashlib
 import math
+import random
 import time
 from typing import Any
 
@@ -17,6 +18,8 @@ from rest_framework.views import APIView
 from .auth import challenge_subject
 from .conf import conf
 from .events import logger
+
+FEW = 3  # slots that are tried before all are looked at: there may be thousands
 
 
 class TotpThrottle(SimpleRateThrottle):
@@ -30,7 +33,7 @@ class TotpThrottle(SimpleRateThrottle):
 
     num_requests: int
     duration: int
-    seconds: float = 1
+    seconds: float
 
     def get_rate(self) -> str | None:
         return conf.TOTP_THROTTLE_RATE
@@ -66,8 +69,9 @@ class TotpThrottle(SimpleRateThrottle):
 
     def _take_slot(self, key: str) -> bool:
         now = time.time()
-        if self.num_requests and self._take(f"{key}.{int(now * 1e6) % self.num_requests}", now):
-            return True  # any slot will do, and mostly it is free
+        few = random.sample(range(self.num_requests), min(FEW, self.num_requests))
+        if any(self._take(f"{key}.{number}", now) for number in few):
+            return True  # any slot will do, and mostly one of a few is free
         slots = [f"{key}.{number}" for number in range(self.num_requests)]
         taken = cache.get_many(slots)
         if any(slot not in taken and self._take(slot, now) for slot in slots):
