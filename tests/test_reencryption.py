@@ -613,7 +613,10 @@ def test_nobody_notices_a_move(make_user, add_key, drop_old_keys, otp, secret, s
 
 # Runs the command and stops between a write and its commit, until it gets a signal.
 COMMAND = """
+import signal
 import sys
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 
 from django.conf import settings
 from django.db import transaction
