@@ -56,6 +56,7 @@ def _close(outcomes: dict[str, str], missing: dict[str, str]) -> int:
         print(f"{name}: {outcome or 'no promise was broken'}")
     for name, reason in missing.items():
         print(f"races on {name} were left out. {reason}")
+    print(flush=True)
     return int(any(outcomes.values()) or (CI and bool(missing)))
 
 
