@@ -23,7 +23,7 @@ SECRET_LENGTH = 32  # base32 symbols: 160 bits, RFC 4226 section 4, R6
 class Hotp(OTP):
     """PyOTP's values of one secret (RFC 4226), which is decoded once and not for each value."""
 
-    min_secret_length_bits = 8  # PyOTP 2.12 asks for 112: whose secret is shorter must get in, too
+    min_secret_length_bits = 0  # PyOTP 2.12 asks for 112: whose secret is shorter must get in, too
     _decoded = b""
 
     def byte_secret(self) -> bytes:
