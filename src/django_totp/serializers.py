@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.contrib.auth import get_user_model
+from django.core.validators import MaxLengthValidator
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
@@ -12,7 +13,16 @@ TOKEN_LENGTH = 4096
 
 
 class StringField(serializers.CharField):
-    """A string that came as a string: a number is no code, and no password."""
+    """A string that came as a string: a number is no code, and no password.
+
+    Its length is checked by Django's validator: REST framework words that error once for each
+    field and keeps it, in the language of the first request, and a field serves many requests.
+    """
+
+    def __init__(self, *, max_length: int | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if max_length is not None:
+            self.validators.append(MaxLengthValidator(max_length))
 
     def to_internal_value(self, data: Any) -> str:
         if not isinstance(data, str):

@@ -10,6 +10,7 @@ import pytest
 from django.db import connection, transaction
 from django.http import HttpResponse
 from django.urls import reverse
+from django.utils import translation
 from rest_framework.exceptions import APIException
 from rest_framework.response import Response
 from rest_framework.test import APIClient
@@ -250,6 +251,15 @@ class TestBodies:
     def test_one_request_leaves_nothing_to_the_next(self, call, credentials):
         assert call("jwt-create", credentials).status_code == 200
         assert set(call("jwt-create", {}).json()) > set(credentials)
+
+    @pytest.mark.parametrize("value", ["", "9" * 300, "nul\0", 7], ids=lambda value: str(value)[:3])
+    def test_nor_its_language(self, call, signed_in, pending_user, value):
+        sentences = set()
+        for language in ("en", "de", "fr"):
+            with translation.override(language):
+                body = call("totp-confirm", {"input_code": value}, client=signed_in).json()
+            sentences.add(body["input_code"][0])
+        assert len(sentences) == 3
 
     @pytest.mark.parametrize(
         "padding",
