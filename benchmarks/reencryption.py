@@ -20,7 +20,7 @@ import resource
 import statistics
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
@@ -31,6 +31,7 @@ import pyotp
 from cryptography.fernet import Fernet
 from django.conf import settings
 
+from benchmarks.processes import in_a_process
 from tests import services
 
 DIFFERENT = 10_000  # secrets, and codes; so many users share one
@@ -259,18 +260,6 @@ def move(project: Project, shared: Shared, pipe: Connection) -> None:
 def memory() -> float:
     """Return the most memory that this process has had, in MB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
-def in_a_process(target: Callable[..., None], *args: Any) -> Any:
-    """Return what ``target`` sends through the pipe that is its last argument."""
-    ours, theirs = multiprocessing.Pipe()
-    process = multiprocessing.Process(target=target, args=(*args, theirs))
-    process.start()
-    theirs.close()
-    try:
-        return ours.recv()
-    finally:
-        process.join()
 
 
 def bare_fernet(project: Project) -> float:

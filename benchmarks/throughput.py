@@ -17,12 +17,13 @@ import subprocess
 import threading
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
 from benchmarks import environments, report
 from benchmarks.peers import PASSWORD, code_of
+from benchmarks.processes import in_a_process
 
 PEERS = ["ours", "released", "simplejwt"]
 HASHERS = {
@@ -103,18 +104,6 @@ def load(server: Server, seconds: float, clients: int, pipe: Any) -> None:
         thread.join()
     rate = len(logins) / (time.perf_counter() - start)
     pipe.send((rate, [login.steps for login in logins], list(users), list(map(repr, errors))))
-
-
-def in_a_process(target: Callable[..., None], *args: Any) -> Any:
-    """Return what ``target`` sends through the pipe that is its last argument."""
-    ours, theirs = multiprocessing.Pipe()
-    process = multiprocessing.Process(target=target, args=(*args, theirs))
-    process.start()
-    theirs.close()
-    try:
-        return ours.recv()
-    finally:
-        process.join()
 
 
 # --- The servers ---
@@ -208,7 +197,9 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=4, help="of load in each round")
-    parser.add_argument("--users", type=int, default=5000)
+    parser.add_argument(
+        "--users", type=int, default=5000, help="more than log in within 30 s: a code works once"
+    )
     arguments = parser.parse_args()
     for name, (hasher, longer) in HASHERS.items():
         report.heading(f"Logins with {name}")
