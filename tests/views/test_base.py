@@ -252,7 +252,7 @@ class TestBodies:
         assert call("jwt-create", credentials).status_code == 200
         assert set(call("jwt-create", {}).json()) > set(credentials)
 
-    @pytest.mark.parametrize("value", ["", "9" * 300, "nul\0", 7], ids=lambda value: str(value)[:3])
+    @pytest.mark.parametrize("value", ["", "9" * 300, "nul\0"], ids=["blank", "long", "nul"])
     def test_nor_its_language(self, call, signed_in, pending_user, value):
         sentences = set()
         for language in ("en", "de", "fr"):
