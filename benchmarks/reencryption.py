@@ -242,7 +242,7 @@ def logging_in(
 def move(project: Project, shared: Shared, pipe: Connection) -> None:
     """Move everything to the first key and send what became of it, table by table."""
     project.set_up()
-    from django_totp.reencryption import reencrypt
+    from django_totp.operations.reencryption import reencrypt
 
     tables: dict[str, Moved] = {}
     start, early = time.perf_counter(), 0.0
@@ -279,7 +279,7 @@ def bare_fernet(project: Project) -> float:
 def bulk_update(project: Project, model: Any, token: str, *fields: str) -> float:
     """Return how many rows a second ``bulk_update`` writes, under the old key once more."""
     from django_totp.encryption import keyed_digest
-    from django_totp.reencryption import BATCH_SIZE
+    from django_totp.operations.reencryption import BATCH_SIZE
 
     old = Fernet(project.keys[1])
     start = time.perf_counter()

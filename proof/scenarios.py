@@ -13,7 +13,7 @@ from django.test import override_settings
 from django_totp.backup_code_utils import normalize
 from django_totp.encryption import decrypt, keyed_digest
 from django_totp.models import BackupCode, Totp
-from django_totp.reencryption import reencrypt
+from django_totp.operations.reencryption import reencrypt
 from proof.accounts import Account, enrolled, pending
 from proof.client import Answer, Call
 from proof.races import WIDTH

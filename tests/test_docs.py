@@ -22,10 +22,10 @@ from django.test import override_settings
 
 import django_totp
 from django_totp import attempts, exceptions, serializers
-from django_totp.audit import side_doors
 from django_totp.checks import settings as check_settings
 from django_totp.conf import Conf, conf
 from django_totp.encryption import resolve_fernet_keys
+from django_totp.operations.audit import side_doors
 from django_totp.totp import verify_totp_code
 from django_totp.views import base
 from tests import markdown, run

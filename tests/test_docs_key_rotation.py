@@ -10,8 +10,8 @@ from django_totp.checks.database import SAMPLE
 from django_totp.encryption import encrypt
 from django_totp.management.commands.totp_reencrypt import MAX_BATCH_SIZE
 from django_totp.models import BackupCode, Totp
-from django_totp.reencryption import BATCH_SIZE, PAUSES
-from django_totp.reencryption.tables import LISTED
+from django_totp.operations.reencryption import BATCH_SIZE, PAUSES
+from django_totp.operations.reencryption.tables import LISTED
 from tests import markdown
 
 PAGE = "docs/key-rotation.md"

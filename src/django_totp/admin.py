@@ -22,7 +22,7 @@ from django.utils.translation import gettext_lazy, ngettext, ngettext_lazy
 
 from .exceptions import TotpError
 from .models import Totp
-from .support import (
+from .operations.support import (
     State,
     count_at_most,
     count_codes,

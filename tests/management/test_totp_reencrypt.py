@@ -10,8 +10,8 @@ from django.db import connection
 
 from django_totp.management.commands import totp_reencrypt
 from django_totp.models import BackupCode, Totp
-from django_totp.reencryption import Tally
-from django_totp.reencryption.tables import LISTED
+from django_totp.operations.reencryption import Tally
+from django_totp.operations.reencryption.tables import LISTED
 
 pytestmark = pytest.mark.django_db
 

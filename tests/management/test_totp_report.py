@@ -5,8 +5,8 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.core.management import CommandError
 
-from django_totp import support
 from django_totp.models import Totp
+from django_totp.operations import support
 
 pytestmark = pytest.mark.django_db
 

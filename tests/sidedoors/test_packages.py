@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from django_totp.audit import doors
+from django_totp.operations.audit import doors
 from tests import services
 
 ROOT = Path(__file__).parents[2]

@@ -10,8 +10,8 @@ from django.core.cache.backends.filebased import FileBasedCache
 from django.core.cache.backends.locmem import LocMemCache
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 
-from django_totp.audit import Finding, installed_views, side_doors, view_class
 from django_totp.conf import conf
+from django_totp.operations.audit import Finding, installed_views, side_doors, view_class
 
 # A FileBasedCache looks before it writes, so that a burst slips through in between.
 LOOSE_CACHES = (DummyCache, FileBasedCache, LocMemCache)

@@ -10,7 +10,7 @@ from django.db import connections
 from django.utils.timezone import is_aware, localtime
 
 from django_totp.exceptions import TotpError
-from django_totp.support import find_user
+from django_totp.operations.support import find_user
 
 
 class DatabaseCommand(BaseCommand):

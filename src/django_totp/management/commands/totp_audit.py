@@ -3,7 +3,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from django_totp.audit import Finding, side_doors, stale_allowances
+from django_totp.operations.audit import Finding, side_doors, stale_allowances
 
 
 class Command(BaseCommand):

@@ -7,7 +7,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connections, reset_queries
 from django.utils.text import capfirst
 
-from django_totp.reencryption import BATCH_SIZE, Tally, reencrypt
+from django_totp.operations.reencryption import BATCH_SIZE, Tally, reencrypt
 
 MAX_BATCH_SIZE = 10_000
 SECONDS_PER_LINE = 10

@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from django_totp.management.base import DatabaseCommand
-from django_totp.support import FEW_CODES, Adoption, adoption
+from django_totp.operations.support import FEW_CODES, Adoption, adoption
 
 NOTES = (
     "",

@@ -3,7 +3,7 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from django_totp.management.base import UserCommand
-from django_totp.support import status_of
+from django_totp.operations.support import status_of
 from django_totp.totp import disable_totp
 
 

@@ -1,7 +1,7 @@
 from typing import Any
 
 from django_totp.management.base import UserCommand, show
-from django_totp.support import Status, status_of
+from django_totp.operations.support import Status, status_of
 
 
 class Command(UserCommand):

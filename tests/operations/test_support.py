@@ -4,12 +4,19 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.utils import timezone
 
-from django_totp import support
 from django_totp.backup_code_utils import verify_backup_code
 from django_totp.encryption import encrypt
 from django_totp.exceptions import TotpNotEnrolled
 from django_totp.models import BackupCode, Totp
-from django_totp.support import CodeCount, State, UserNotFound, adoption, find_user, status_of
+from django_totp.operations import support
+from django_totp.operations.support import (
+    CodeCount,
+    State,
+    UserNotFound,
+    adoption,
+    find_user,
+    status_of,
+)
 
 pytestmark = pytest.mark.django_db
 

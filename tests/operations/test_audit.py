@@ -38,7 +38,7 @@ from rest_framework_simplejwt.views import (
     TokenViewBase,
 )
 
-from django_totp.audit import side_doors, stale_allowances, view_class
+from django_totp.operations.audit import side_doors, stale_allowances, view_class
 from tests import markdown
 from tests.test_checks import urls
 
@@ -621,7 +621,7 @@ settings.configure(
 import django
 django.setup()
 from django.core.management import call_command
-from django_totp.audit import side_doors
+from django_totp.operations.audit import side_doors
 assert [finding.view for finding in side_doors()] == [{DJANGO_LOGIN!r}]
 call_command("check", deploy=True)
 packages = ("rest_framework", "rest_framework_simplejwt", "allauth", "djoser", "knox")

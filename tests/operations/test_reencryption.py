@@ -14,7 +14,6 @@ from django.db import OperationalError, connection, connections, transaction
 from django.test import override_settings
 from django.utils.connection import ConnectionDoesNotExist
 
-from django_totp import reencryption
 from django_totp.auth import finish_login, generate_challenge_token
 from django_totp.backup_code_utils import (
     generate_backup_codes,
@@ -25,11 +24,11 @@ from django_totp.backup_code_utils import (
 )
 from django_totp.encryption import decrypt, encrypt, keyed_digest
 from django_totp.models import BackupCode, Totp
-from django_totp.reencryption import reencrypt, updates
-from django_totp.reencryption.tables import LISTED
+from django_totp.operations import reencryption
+from django_totp.operations.reencryption import reencrypt, updates
+from django_totp.operations.reencryption.tables import LISTED
 from django_totp.totp import disable_totp, start_totp_setup, verify_totp_code
-
-from .rivals import at_once
+from tests.rivals import at_once
 
 pytestmark = pytest.mark.django_db
 for_real = pytest.mark.django_db(transaction=True)
@@ -630,7 +629,7 @@ django.setup()
 
 from django.core.management import execute_from_command_line
 
-from django_totp import reencryption
+from django_totp.operations import reencryption
 
 write = reencryption.guarded_update
 

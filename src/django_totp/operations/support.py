@@ -21,9 +21,9 @@ from django.db.models import Count, Exists, OuterRef, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from .conf import conf
-from .exceptions import TotpError
-from .models import BackupCode, Totp
+from django_totp.conf import conf
+from django_totp.exceptions import TotpError
+from django_totp.models import BackupCode, Totp
 
 FEW_CODES = 3  # fewer than this are reported as low
 FLAGS = ("is_active", "is_staff", "is_superuser")
