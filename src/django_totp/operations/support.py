@@ -21,6 +21,7 @@ from django.db.models import Count, Exists, OuterRef, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from django_totp.attempts import read_enrolled
 from django_totp.conf import conf
 from django_totp.exceptions import TotpError
 from django_totp.models import BackupCode, Totp
@@ -128,7 +129,7 @@ def search_users(text: str, *, limit: int, using: str | None = None) -> list[Any
 
 def status_of(user: AbstractBaseUser, *, using: str | None = None) -> Status:
     """Return how the enrollment of ``user`` stands. Raise TotpNotEnrolled if there is none."""
-    totp = Totp.objects.db_manager(using).of(user)
+    totp = read_enrolled(user, using)
     return Status(
         state=state_of(totp),
         created_at=totp.created_at,
