@@ -658,7 +658,7 @@ def test_a_run_that_is_stopped_is_resumed(rotating_user, keys, drop_old_keys, ba
     command = [sys.executable, "-c", COMMAND, connection.settings_dict["NAME"]]
     with subprocess.Popen(
         [*command, *(key if isinstance(key, str) else key.decode() for key in keys)],
-        cwd=Path(__file__).parents[1],
+        cwd=Path(__file__).parents[2],
         env=os.environ | {"DJANGO_SETTINGS_MODULE": "tests.settings"},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
