@@ -8,7 +8,8 @@ confirms it. A code gets its digest then, or when a code is looked for and not f
 
 from cryptography.fernet import InvalidToken
 from django.db import IntegrityError, transaction
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q, Subquery
+from django.db.models.lookups import IsNull
 
 from . import spelling
 from .encryption import decrypt, keyed_digest
@@ -42,9 +43,13 @@ def give_digests(totp: Totp) -> bool:
     return any(got)
 
 
-def is_on() -> Exists:
-    """Return the condition that an enrollment has backup codes: confirmed or not, it is on."""
-    return Exists(BackupCode.objects.filter(totp=OuterRef("pk")))
+def has_codes() -> IsNull:
+    """Return the condition that an enrollment has codes, used or not: confirmed or not, it is on.
+
+    PostgreSQL may answer an EXISTS by reading all codes first; it never does that for a value.
+    """
+    codes = BackupCode.objects.filter(totp=OuterRef("pk")).order_by()
+    return IsNull(Subquery(codes.values("totp")[:1]), False)
 
 
 def lacks_digests(path: str) -> Exists:

@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
 from . import events, oath, qr, signals, spelling
-from .adoption import is_on
+from .adoption import has_codes
 from .attempts import (
     Act,
     Proof,
@@ -242,7 +242,7 @@ def _start(user: AbstractBaseUser) -> TotpSetup:
         "algorithm": conf.TOTP_ALGORITHM,
     }
     new = {"secret_key": encrypt(secret), **parameters}
-    totp = read(user, has_codes=is_on())
+    totp = read(user, has_codes=has_codes())
     if totp is None:
         _insert(user, new)
     elif totp.is_enabled:
@@ -276,7 +276,7 @@ def _insert(user: AbstractBaseUser, new: dict[str, Any]) -> None:
 @sensitive_variables("input_code", "codes")
 def _confirm(user: AbstractBaseUser, input_code: str, request: Any) -> list[str] | None:
     """Confirm and return the codes, or count a wrong code and return ``None``."""
-    totp = read_enrolled(user, has_codes=is_on())
+    totp = read_enrolled(user, has_codes=has_codes())
     if totp.is_enabled:
         raise TotpAlreadyExists
     if not totp.is_pending:

@@ -10,7 +10,7 @@ from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from django_totp.adoption import give_digests, is_on, lacks_digests
+from django_totp.adoption import give_digests, has_codes, lacks_digests
 from django_totp.attempts import Proof, read
 from django_totp.auth import FreshProof
 from django_totp.backup_code_utils import rotate_backup_codes
@@ -85,7 +85,7 @@ def _is_recent(token: Any) -> bool:
 def _status(user: AbstractBaseUser) -> dict[str, Any]:
     usable = Q(backup_codes__is_used=False, backup_codes__digest__isnull=False)
     unused = Count("backup_codes", filter=usable)
-    totp = read(user, unused=unused, has_codes=is_on(), has_undigested=lacks_digests("pk"))
+    totp = read(user, unused=unused, has_codes=has_codes(), has_undigested=lacks_digests("pk"))
     if totp is not None and totp.has_undigested:  # as processes of 1.1.x make them
         give_digests(totp)
         totp = read(user, unused=unused)
