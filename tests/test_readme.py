@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -38,6 +39,65 @@ answer = Client().post(url.path, "&".join(form), "application/x-www-form-urlenco
 print(f"curl to port {url.port} gets {sorted(answer.json())}.")
 requests = replay.Replay({"ada": ada}).play(README)
 print(f"{requests} requests were answered as the README says.")
+"""
+
+# What a project has that knows REST framework already: permissions, authentication of its own,
+# apps with middleware, and a page of a single-page app that takes every path that is left.
+EXISTING_SETTINGS = """
+INSTALLED_APPS = (*INSTALLED_APPS, "mysite.headers", "rest_framework.apps.RestFrameworkConfig")
+MIDDLEWARE.insert(0, "mysite.headers.middleware")
+REST_FRAMEWORK = {
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_AUTHENTICATION_CLASSES": (
+        "rest_framework.authentication.BasicAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ),
+    "PAGE_SIZE": 7,
+}
+"""
+EXISTING_URLS = """
+from django.http import HttpResponse
+from django.urls import re_path
+from rest_framework.decorators import api_view
+from rest_framework.response import Response
+
+@api_view()
+def mine(request):
+    return Response({"name": request.user.get_username()})
+
+urlpatterns += [path("mine/", mine), re_path("", lambda request: HttpResponse("<!doctype html>"))]
+"""
+HEADERS = """
+def middleware(get_response):
+    def add(request):
+        response = get_response(request)
+        response.headers["Access-Control-Allow-Origin"] = "https://app.example.com"
+        return response
+    return add
+"""
+
+# Run in it before and after: who gets in at the view that it had all along.
+DOORS = """
+import base64
+import django
+django.setup()
+from django.contrib.auth import get_user_model
+from django.test import Client
+from django.test.utils import setup_test_environment
+setup_test_environment()
+user, _ = get_user_model().objects.get_or_create(username="old")
+user.set_password("pw")
+user.save()
+signed_in = Client()
+signed_in.force_login(user)
+basic = "Basic " + base64.b64encode(b"old:pw").decode()
+answers = [
+    Client().get("/mine/"),
+    Client().get("/mine/", headers={"Authorization": basic}),
+    signed_in.get("/mine/"),
+    Client().get("/anything/"),
+]
+print([answer.status_code for answer in answers], answers[0]["Access-Control-Allow-Origin"])
 """
 
 
@@ -75,27 +135,128 @@ def _run(directory: Path, commands: str) -> str:
     return done.stdout
 
 
-@pytest.mark.slow
-def test_the_four_steps_make_a_project_that_logs_in(scratch: Path) -> None:
-    install, migrate, *_ = markdown.blocks(INSTALL, "sh")
+def _append(scratch: Path, name: str, addition: str) -> None:
+    with (scratch / "mysite" / f"{name}.py").open("a") as module:
+        module.write(f"\n{addition}")
+
+
+def _paste(scratch: Path) -> None:
     settings, urls = markdown.blocks(INSTALL, "python")
-    for name, addition in (("settings", settings), ("urls", urls)):
-        with (scratch / "mysite" / f"{name}.py").open("a") as module:
-            module.write(f"\n{addition}")
+    _append(scratch, "settings", settings)
+    _append(scratch, "urls", urls)
+
+
+def _follow(scratch: Path, *last: str) -> str:
+    """Return what the commands of the README print, and those of ``last`` after them."""
+    install, migrate, *_ = markdown.blocks(INSTALL, "sh")
     (scratch / "exchange.py").write_text(EXCHANGE)
-
-    printed = _run(
-        scratch,
-        f"{install}\n{migrate}\n"
-        "python manage.py check --fail-level WARNING\n"
-        "python manage.py totp_audit || echo 'The audit found something.'\n"
-        "DJANGO_SETTINGS_MODULE=mysite.settings python exchange.py\n",
-    )
-
+    commands = [
+        install,
+        "python manage.py check",
+        migrate,
+        "python manage.py totp_audit || echo 'The audit found something.'",
+        "export DJANGO_SETTINGS_MODULE=mysite.settings",
+        "python exchange.py",
+        *last,
+    ]
+    printed = _run(scratch, "\n".join(commands))
     assert "curl to port 8000 gets ['access', 'is_totp_enabled', 'refresh']." in printed
     assert "5 requests were answered as the README says." in printed
     assert "django.contrib.admin.sites.AdminSite.login" in printed
-    assert (scratch / "pip").read_text().split() == ["install", PROJECT["name"]]
+    return printed
+
+
+@pytest.mark.slow
+def test_the_four_steps_make_a_project_that_logs_in(scratch: Path) -> None:
+    _paste(scratch)
+    _follow(scratch, "python manage.py check --fail-level WARNING")
+    version = PROJECT["version"].partition(".")[0]
+    assert (scratch / "pip").read_text().split() == ["install", f"{PROJECT['name']}>={version}"]
+
+
+@pytest.mark.slow
+def test_the_four_steps_leave_a_project_what_it_has(scratch: Path) -> None:
+    _append(scratch, "settings", EXISTING_SETTINGS)
+    _append(scratch, "urls", EXISTING_URLS)
+    (scratch / "mysite" / "headers.py").write_text(HEADERS)
+    (scratch / "doors.py").write_text(DOORS)
+    doors = "DJANGO_SETTINGS_MODULE=mysite.settings python doors.py"
+    before = _run(scratch, f"python manage.py migrate -v 0\n{doors}")
+    assert before == "[401, 200, 200, 200] https://app.example.com\n"
+
+    _paste(scratch)
+    assert _follow(scratch, doors).endswith(before)
+
+
+def _settings(**project: Any) -> dict[str, Any]:
+    """Return the settings of a project after what the README adds to them."""
+    return markdown.run(markdown.blocks(INSTALL, "python")[0], **project)
+
+
+class TestSettings:
+    """What the README adds to ``settings.py``, in projects of many kinds."""
+
+    JWT = "rest_framework_simplejwt.authentication.JWTAuthentication"
+    SESSION = "rest_framework.authentication.SessionAuthentication"
+    BASIC = "rest_framework.authentication.BasicAuthentication"
+    STATELESS = "rest_framework_simplejwt.authentication.JWTStatelessUserAuthentication"
+
+    @pytest.fixture(autouse=True)
+    def _key(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("TOTP_ENCRYPTION_KEY", "from the environment")
+
+    @pytest.mark.parametrize(
+        ("apps", "added"),
+        [
+            ([], ["rest_framework", "django_totp"]),
+            (("rest_framework", "own"), ["django_totp"]),
+            (["rest_framework.apps.RestFrameworkConfig"], ["django_totp"]),
+            (["django_totp"], ["rest_framework"]),
+            (["rest_framework.authtoken"], ["rest_framework", "django_totp"]),
+            (["own", "django_totp.apps.DjangoTotpConfig", "rest_framework"], []),
+        ],
+    )
+    def test_no_app_stands_twice(self, apps: Any, added: list[str]) -> None:
+        assert _settings(INSTALLED_APPS=apps)["INSTALLED_APPS"] == [*apps, *added]
+
+    @pytest.mark.parametrize(
+        ("apps", "rest", "classes"),
+        [
+            ([], None, [JWT]),
+            ([], {}, [JWT]),
+            (["rest_framework"], None, [JWT, SESSION]),
+            (["rest_framework"], {"PAGE_SIZE": 7}, [JWT, SESSION]),
+            ([], {"PAGE_SIZE": 7}, [JWT, SESSION]),
+            (["rest_framework"], {"DEFAULT_AUTHENTICATION_CLASSES": None}, [JWT, SESSION]),
+            (["rest_framework"], {"DEFAULT_AUTHENTICATION_CLASSES": []}, [JWT]),
+            (
+                ["rest_framework"],
+                {"DEFAULT_AUTHENTICATION_CLASSES": (SESSION, BASIC)},
+                [JWT, SESSION, BASIC],
+            ),
+            (
+                ["rest_framework"],
+                {"DEFAULT_AUTHENTICATION_CLASSES": [SESSION, JWT]},
+                [SESSION, JWT],
+            ),
+            (["rest_framework"], {"DEFAULT_AUTHENTICATION_CLASSES": (STATELESS,)}, (STATELESS,)),
+        ],
+    )
+    def test_tokens_come_to_what_is_there(self, apps: Any, rest: Any, classes: Any) -> None:
+        project = {} if rest is None else {"REST_FRAMEWORK": rest}
+        added = _settings(INSTALLED_APPS=apps, **project)["REST_FRAMEWORK"]
+        assert added == {**(rest or {}), "DEFAULT_AUTHENTICATION_CLASSES": classes}
+
+    def test_pasted_twice_is_pasted_once(self) -> None:
+        once = _settings(INSTALLED_APPS=["own"])
+        twice = _settings(**once)
+        assert {name: twice[name] for name in twice if name.isupper()} == {
+            name: once[name] for name in once if name.isupper()
+        }
+
+    def test_a_project_that_imports_them_sees_settings_only(self) -> None:
+        names = {name for name in _settings(INSTALLED_APPS=[]) if not name.startswith("_")}
+        assert {name for name in names if not name.isupper()} == {"os"}
 
 
 def test_there_are_four_steps() -> None:
