@@ -2,6 +2,8 @@
 
 import os
 import re
+import shutil
+import socket
 import subprocess
 import sys
 import tomllib
@@ -257,6 +259,42 @@ class TestSettings:
     def test_a_project_that_imports_them_sees_settings_only(self) -> None:
         names = {name for name in _settings(INSTALLED_APPS=[]) if not name.startswith("_")}
         assert {name for name in names if not name.isupper()} == {"os"}
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+class TestDemo:
+    def _make(self, *arguments: str) -> list[str]:
+        """Return the lines of commands that make would run, were nothing installed yet."""
+        command = ["make", "--dry-run", "--always-make", *arguments]
+        environment = {"PATH": os.environ["PATH"]}
+        return subprocess.check_output(
+            command, cwd=markdown.ROOT, env=environment, text=True
+        ).splitlines()
+
+    def test_the_port_is_chosen(self) -> None:
+        [named] = re.findall(r"`(make demo PORT=\w+)`", README)
+        assert self._make(*named.split()[1:])[-1] == '.venv/bin/python example/demo.py "8010"'
+        assert self._make("demo")[-1] == '.venv/bin/python example/demo.py "8000"'
+
+    def test_it_says_what_takes_so_long(self) -> None:
+        lines = self._make("demo")
+        for slow in ("-m venv .venv", "pip install --quiet --editable"):
+            [place] = [number for number, line in enumerate(lines) if slow in line]
+            assert lines[place - 1].startswith("echo ")
+
+    def test_a_port_that_is_taken_names_the_way_out(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = taken.getsockname()[1]
+            done = subprocess.run(
+                [sys.executable, "example/demo.py", str(port)],
+                cwd=markdown.ROOT,
+                capture_output=True,
+                text=True,
+            )
+        assert done.returncode == 1
+        assert f"Cannot listen at 127.0.0.1:{port}" in done.stderr
+        other = port + 1 if port < 65535 else 8000
+        assert f"Give another port: make demo PORT={other}" in done.stderr
 
 
 def test_there_are_four_steps() -> None:
