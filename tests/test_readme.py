@@ -12,9 +12,8 @@ from typing import Any
 
 import pytest
 
-import django_totp
 from django_totp.conf import conf
-from tests import markdown
+from tests import markdown, scratch
 
 README = markdown.read("README.md")
 INSTALL = markdown.sections(README, 2)["Install"]
@@ -104,54 +103,20 @@ print([answer.status_code for answer in answers], answers[0]["Access-Control-All
 
 
 @pytest.fixture
-def scratch(tmp_path: Path) -> Path:
-    """Return a project fresh from ``startproject``, with stand-ins for ``python`` and ``pip``.
-
-    ``python`` is the interpreter of the tests. ``pip`` only notes what it is asked for: the
-    package that is under test is there already.
-    """
-    _script(tmp_path / "bin" / "python", f'exec "{sys.executable}" "$@"')
-    _script(tmp_path / "bin" / "pip", f'echo "$@" >> "{tmp_path}/pip"')
-    _run(tmp_path, "python -m django startproject mysite .")
-    return tmp_path
+def project(tmp_path: Path) -> Path:
+    return scratch.start(tmp_path)
 
 
-def _script(path: Path, command: str) -> None:
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(f"#!/bin/sh\n{command}\n")
-    path.chmod(0o755)
-
-
-def _run(directory: Path, commands: str) -> str:
-    """Return what ``commands`` print, run by one shell that stops at the first failure."""
-    package = Path(django_totp.__file__).parents[1]
-    environment = {
-        "PATH": f"{directory / 'bin'}{os.pathsep}{os.environ['PATH']}",
-        "PYTHONWARNINGS": "error",
-        "PYTHONPATH": f"{package}{os.pathsep}{markdown.ROOT}",
-    }
-    done = subprocess.run(
-        ["bash", "-euc", commands], cwd=directory, env=environment, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
-def _append(scratch: Path, name: str, addition: str) -> None:
-    with (scratch / "mysite" / f"{name}.py").open("a") as module:
-        module.write(f"\n{addition}")
-
-
-def _paste(scratch: Path) -> None:
+def _paste(project: Path) -> None:
     settings, urls = markdown.blocks(INSTALL, "python")
-    _append(scratch, "settings", settings)
-    _append(scratch, "urls", urls)
+    scratch.append(project, "settings", settings)
+    scratch.append(project, "urls", urls)
 
 
-def _follow(scratch: Path, *last: str) -> str:
+def _follow(project: Path, *last: str) -> str:
     """Return what the commands of the README print, and those of ``last`` after them."""
     install, migrate, *_ = markdown.blocks(INSTALL, "sh")
-    (scratch / "exchange.py").write_text(EXCHANGE)
+    (project / "exchange.py").write_text(EXCHANGE)
     commands = [
         install,
         "python manage.py check",
@@ -161,7 +126,7 @@ def _follow(scratch: Path, *last: str) -> str:
         "python exchange.py",
         *last,
     ]
-    printed = _run(scratch, "\n".join(commands))
+    printed = scratch.run(project, "\n".join(commands))
     assert "curl to port 8000 gets ['access', 'is_totp_enabled', 'refresh']." in printed
     assert "5 requests were answered as the README says." in printed
     assert "django.contrib.admin.sites.AdminSite.login" in printed
@@ -169,25 +134,25 @@ def _follow(scratch: Path, *last: str) -> str:
 
 
 @pytest.mark.slow
-def test_the_four_steps_make_a_project_that_logs_in(scratch: Path) -> None:
-    _paste(scratch)
-    _follow(scratch, "python manage.py check --fail-level WARNING")
+def test_the_four_steps_make_a_project_that_logs_in(project: Path) -> None:
+    _paste(project)
+    _follow(project, "python manage.py check --fail-level WARNING")
     version = PROJECT["version"].partition(".")[0]
-    assert (scratch / "pip").read_text().split() == ["install", f"{PROJECT['name']}>={version}"]
+    assert (project / "pip").read_text().split() == ["install", f"{PROJECT['name']}>={version}"]
 
 
 @pytest.mark.slow
-def test_the_four_steps_leave_a_project_what_it_has(scratch: Path) -> None:
-    _append(scratch, "settings", EXISTING_SETTINGS)
-    _append(scratch, "urls", EXISTING_URLS)
-    (scratch / "mysite" / "headers.py").write_text(HEADERS)
-    (scratch / "doors.py").write_text(DOORS)
+def test_the_four_steps_leave_a_project_what_it_has(project: Path) -> None:
+    scratch.append(project, "settings", EXISTING_SETTINGS)
+    scratch.append(project, "urls", EXISTING_URLS)
+    (project / "mysite" / "headers.py").write_text(HEADERS)
+    (project / "doors.py").write_text(DOORS)
     doors = "DJANGO_SETTINGS_MODULE=mysite.settings python doors.py"
-    before = _run(scratch, f"python manage.py migrate -v 0\n{doors}")
+    before = scratch.run(project, f"python manage.py migrate -v 0\n{doors}")
     assert before == "[401, 200, 200, 200] https://app.example.com\n"
 
-    _paste(scratch)
-    assert _follow(scratch, doors).endswith(before)
+    _paste(project)
+    assert _follow(project, doors).endswith(before)
 
 
 def _settings(**project: Any) -> dict[str, Any]:
