@@ -262,6 +262,12 @@ class TestDemo:
         assert f"Give another port: make demo PORT={other}" in done.stderr
 
 
+def test_a_checkout_installs_itself() -> None:
+    """By name, ``pip`` would take the 1.1 of another publisher where there is no 2.0."""
+    [line] = [line for line in INSTALL.splitlines() if "From a checkout" in line]
+    assert "`pip install .`" in line
+
+
 def test_there_are_four_steps() -> None:
     assert re.findall(r"^(\d)\. ", INSTALL, re.M) == ["1", "2", "3", "4"]
 

@@ -246,7 +246,7 @@ def keep(page: Page) -> list[str]:
     assert text == copied
     head, codes = text.split("\n\n")
     assert re.fullmatch(
-        r"Two-factor authentication · django-totp example\n"
+        r"django-totp example\n"
         r"Backup codes of demo at 127\.0\.0\.1:\d+, made \S.*\b20\d\d\b.*\nEach works once\.",
         head,
     )

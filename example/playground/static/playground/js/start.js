@@ -291,7 +291,7 @@ function showCodes(fresh, notice) {
   backupCodes = fresh;
   fillList(byId("codes"), fresh);
   const origin = `${username} at ${location.host}, made ${when(Date.now())}`;
-  codesHead = [SITE, `Backup codes of ${origin}`, "Each works once.", ""];
+  codesHead = [SITE.split(" · ").at(-1), `Backup codes of ${origin}`, "Each works once.", ""];
   byId("codes-origin").textContent = origin;
   go("codes", notice);
 }
