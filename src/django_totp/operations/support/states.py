@@ -122,7 +122,7 @@ def refused_until(totp: Totp) -> datetime | None:
 
     The server's clock was ahead when that one was accepted. ``None`` if it was not.
     """
-    if not clock_was_ahead(totp):
+    if totp.last_used_step is None or not clock_was_ahead(totp):
         return None
     first = totp.last_used_step + 1 - conf.TOTP_VALID_WINDOW  # the step in which a code is new
     seconds = min(first * totp.period, NEVER.timestamp())
