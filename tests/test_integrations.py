@@ -199,6 +199,7 @@ class TestDjango:
         ("axes", {}),
         ("blacklist", {}),
         ("replica", {}),
+        ("bare", {}),
         ("keys", {"KEY": "Text"}),
         ("keys", {"KEY": "Renamed"}),
         ("keys", {"KEY": "Child"}),
