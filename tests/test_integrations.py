@@ -204,6 +204,7 @@ class TestDjango:
         ("keys", {"KEY": "Child"}),
         ("names", {}),
         ("bare", {}),
+        ("related", {}),
         ("routed", {}),
     ],
     ids=lambda value: "-".join(value.values()) if isinstance(value, dict) else value,

@@ -5,7 +5,7 @@ No secret is read here; a code only where nothing else says whether it can be us
 
 from .codes import CodeCount, count_codes
 from .numbers import FEW_CODES, Adoption, adoption, count_at_most
-from .people import UserNotFound, find_user, refusal, search_fields, search_users
+from .people import UserNotFound, current_users, find_user, refusal, search_fields, search_users
 from .states import (
     State,
     Status,
@@ -31,6 +31,7 @@ __all__ = [
     "adoption",
     "count_at_most",
     "count_codes",
+    "current_users",
     "enrollment_of",
     "find_user",
     "identity_of",

@@ -56,6 +56,12 @@ def find_user(
     return user
 
 
+def current_users(pks: Iterable[Any], *, using: str) -> dict[Any, AbstractBaseUser]:
+    """Return the users of these primary keys as they are in the database ``using`` now."""
+    users = get_user_model()._base_manager.using(using).filter(pk__in=pks)
+    return {user.pk: user for user in users.iterator()}
+
+
 def search_users(text: str, *, limit: int, using: str | None = None) -> list[Any] | None:
     """Return the primary keys of the users whose name is ``text``, or else of those whose name
     or e-mail address contains it.
