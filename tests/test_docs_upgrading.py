@@ -12,10 +12,11 @@ from django.core.management import call_command
 from django.core.signing import BadSignature
 from django.urls import NoReverseMatch, reverse
 
-from django_totp import auth, exceptions
+from django_totp import auth, exceptions, qr
 from django_totp.backup_code_utils import rotate_backup_codes
 from django_totp.checks.settings import check_values
 from django_totp.models import BackupCode, Totp
+from django_totp.serializers import PASSWORD_LENGTH
 from django_totp.totp import confirm_totp_setup, start_totp_setup, verify_totp_code
 from tests import markdown, scratch
 
@@ -137,6 +138,16 @@ class TestFunctions:
     def test_a_number_in_quotes_is_refused(self, settings: Any) -> None:
         settings.TOTP_MAX_BACKUP_CODES = "10"
         assert [message.id for message in check_values()] == ["django_totp.E004"]
+
+
+def test_the_picture_is_an_element_to_put_into_a_page() -> None:
+    assert qr.svg("otpauth://totp/x").startswith("<svg ")
+
+
+def test_the_length_of_a_password() -> None:
+    assert f"Passwords may have {PASSWORD_LENGTH} characters" in markdown.sentences(
+        "docs/upgrading.md"
+    )
 
 
 def test_the_permissions_of_staff_are_those_of_the_model() -> None:

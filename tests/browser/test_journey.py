@@ -530,6 +530,7 @@ def test_a_challenge_that_is_over_leads_back_to_the_start(fresh_site, visit):
     send_code(page, "123456")
     view(page, "signin")
     assert problem(page) == OVER
+    assert "forgotten" in request(page, "jwt/totp/verify/").inner_text()
     expect(page.get_by_role("alert")).to_be_in_viewport(ratio=1)
 
 
@@ -598,6 +599,12 @@ def test_the_keyboard_is_enough(fresh_site, visit):
     page.keyboard.press("Escape")
     page.get_by_role("dialog").wait_for(state="hidden")
     assert focused() == "Turn off"
+    tab_to("#log li:nth-child(2) summary")
+    page.keyboard.press("Enter")
+    tab_to("#log li:nth-child(2) button")
+    assert focused() == "Show"
+    page.keyboard.press("Enter")
+    assert focused() == "Hide"
 
 
 HOSTILE_SVGS = {

@@ -92,6 +92,8 @@ document.addEventListener("api:signed-out", ({ detail: error }) => refuse(error)
 
 // Back to the start, with the reason.
 function refuse(error) {
+  challenge = null;
+  api.signOut();
   forgetSetup();
   go("signin");
   showProblem(byId("signin-form").querySelector("[data-problem]"), error);
