@@ -2,17 +2,23 @@
 
 import ast
 import re
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
+from unittest import mock
 
 import pytest
 import time_machine
+from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.signing import BadSignature, SignatureExpired
 from django.test import override_settings
 from django.urls import reverse
 from rest_framework.test import APIClient
+from rest_framework.views import APIView
+from rest_framework_simplejwt.authentication import JWTStatelessUserAuthentication
+from rest_framework_simplejwt.tokens import AccessToken, RefreshToken, api_settings
 
 from django_totp import exceptions, urls
 from django_totp.backup_code_utils import rotate_backup_codes, store_backup_codes
@@ -82,7 +88,7 @@ def _endpoints() -> dict[str, str]:
 
 
 def _error_rows() -> tuple[list[list[str]], list[list[str]]]:
-    services, other, _ = markdown.sections(markdown.read("docs/errors.md"), 2).values()
+    services, other, *_ = markdown.sections(markdown.read("docs/errors.md"), 2).values()
     return markdown.rows(services), markdown.rows(other)
 
 
@@ -122,7 +128,32 @@ def _verify(**codes: str) -> Callable[..., Any]:
     return _request("jwt/totp/verify/", data={"totp_challenge_token": "x", **codes})
 
 
+def _signed_in_as(key: Any) -> Callable[..., Any]:
+    """Return a call with a token that names ``key``, where a token alone authenticates."""
+
+    def call(api: APIClient) -> Any:
+        token = AccessToken()
+        token["user_id"] = key
+        with mock.patch.object(
+            APIView, "authentication_classes", (JWTStatelessUserAuthentication,)
+        ):
+            return api.get("/api/totp/", HTTP_AUTHORIZATION=f"Bearer {token}")
+
+    return call
+
+
+def _refresh_of_an_old_password(api: APIClient) -> Any:
+    model = get_user_model()
+    name = {model.USERNAME_FIELD: f"{uuid.uuid4().hex}@example.com"}
+    refresh = RefreshToken.for_user(model._default_manager.create_user(**name, password="x"))
+    with mock.patch.object(api_settings, "CHECK_REVOKE_TOKEN", True):
+        return api.post("/api/jwt/refresh/", {"refresh": str(refresh)})
+
+
 OTHER_CODES = {
+    "authentication_failed": _signed_in_as({"not": "a key"}),
+    "user_inactive": _signed_in_as("4711" * 8),
+    "password_changed": _refresh_of_an_old_password,
     "invalid": _request(),
     "no_code": _verify(),
     "both_codes": _verify(otp_code="1", backup_code="2"),

@@ -199,6 +199,7 @@ class TestDjango:
         ("axes", {}),
         ("blacklist", {}),
         ("replica", {}),
+        ("sentry", {}),
         ("keys", {"KEY": "Text"}),
         ("keys", {"KEY": "Renamed"}),
         ("keys", {"KEY": "Child"}),

@@ -15,7 +15,9 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from rest_framework.test import APIClient
-from rest_framework_simplejwt.tokens import api_settings
+from rest_framework.views import APIView
+from rest_framework_simplejwt.authentication import JWTStatelessUserAuthentication
+from rest_framework_simplejwt.tokens import AccessToken, RefreshToken, api_settings
 
 from django_totp.auth import generate_challenge_token
 from tests.endpoints import GET, wrong_code
@@ -24,6 +26,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 # simplejwt stores each refresh token that it makes.
 TOKENS = int(apps.is_installed("rest_framework_simplejwt.token_blacklist"))
+REFRESH = (1 + 8, 4) if TOKENS else (1, 0)  # the eight and the transactions are the blacklist's
 
 
 @pytest.fixture
@@ -106,6 +109,32 @@ def test_wrong_backup_code(second_step):
 def test_last_login(monkeypatch, cost, api, credentials):
     monkeypatch.setattr(api_settings, "UPDATE_LAST_LOGIN", True)
     assert cost(api, "jwt-create", 200, **credentials) == (3 + TOKENS, 0)
+
+
+def test_refresh(cost, api, user):
+    refresh = str(RefreshToken.for_user(user))
+    assert cost(api, "jwt-refresh", 200, refresh=refresh) == REFRESH
+
+
+def test_refresh_with_a_check_of_the_password(monkeypatch, cost, api, user):
+    monkeypatch.setattr(api_settings, "CHECK_REVOKE_TOKEN", True)
+    refresh = str(RefreshToken.for_user(user))
+    assert cost(api, "jwt-refresh", 200, refresh=refresh) == REFRESH
+
+
+def test_verify(cost, api, user):
+    assert cost(api, "jwt-verify", 200, token=str(AccessToken.for_user(user))) == (TOKENS, 0)
+
+
+def test_login_with_a_name_to_normalize(cost, api, user, password):
+    type(user)._default_manager.update(**{user.USERNAME_FIELD: "jos\xe9@example.com"})
+    credentials = {user.USERNAME_FIELD: "jose\u0301@example.com", "password": password}
+    assert cost(api, "jwt-create", 200, **credentials) == (3 + TOKENS, 0)
+
+
+def test_a_stateless_user(monkeypatch, cost, signed_in):
+    monkeypatch.setattr(APIView, "authentication_classes", (JWTStatelessUserAuthentication,))
+    assert cost(signed_in, "totp-status", 200) == (2, 0)
 
 
 def test_create(cost, signed_in):

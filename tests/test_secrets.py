@@ -31,6 +31,7 @@ from django.urls import reverse
 from django.utils.log import AdminEmailHandler
 from django.views.debug import ExceptionReporter
 from rest_framework.test import APIClient
+from rest_framework_simplejwt.tokens import AccessToken
 
 import django_totp
 from django_totp import auth, backup_code_utils, exceptions, totp
@@ -163,6 +164,7 @@ def requests(
         challenge=auth.generate_challenge_token(enrolled),
         refresh=tokens["refresh"],
         access=tokens["access"],
+        bearer=AccessToken.for_user(pending),
     )
     bodies = {
         "totp-create": {},
@@ -209,6 +211,7 @@ ALL = [
     "jwt-refresh",
     "jwt-verify",
 ]
+UNREAD = ["totp-create", "totp-disable", "totp-rotate-backup-codes"]  # without a proof, at least
 KINDS = ["json", "multipart", "urlencoded"]
 FORM = "application/x-www-form-urlencoded"
 
@@ -251,7 +254,7 @@ class TestCrashes:
         assert planted.found_in(*logged()) == set()
 
     def test_a_report_still_helps(self, monkeypatch, mails, requests):
-        """It names the exception, the place, the variables and the fields, if not their values."""
+        """It names the exception, the place and the variables, if not their values."""
         monkeypatch.setattr(CRASHES["jwt-totp-verify"], crash)
         requests("jwt-totp-verify", "urlencoded")
         report = mails[2]
@@ -265,9 +268,45 @@ class TestCrashes:
         secrets_filter = SecretsFilter()
         assert secrets_filter.is_active(None)
         assert secrets_filter.get_post_parameters(None) == {}
-        posted = secrets_filter.get_post_parameters(rf.post("/", {"otp_code": "12345678"}))
-        assert list(posted) == ["otp_code"]
-        assert "12345678" not in str(posted)
+        request = rf.post("/?backup_code=12345678", {"otp_code": "12345678"})
+        request.COOKIES = {"token": "12345678"}
+        shown = ExceptionReporter(request, None, None, None)
+        shown.filter = secrets_filter
+        for text in (shown.get_traceback_text(), shown.get_traceback_html()):
+            assert "12345678" not in text
+            assert "otp_code" not in text
+            assert "backup_code" not in text
+        assert secrets_filter.get_safe_request_meta(None) == {}
+
+    @pytest.mark.parametrize("media_type", [FORM, "multipart/form-data; boundary=B"])
+    @pytest.mark.parametrize("name", [name for name in ALL if name not in UNREAD])
+    @pytest.mark.parametrize("debug", [True, False], ids=["debug", "production"])
+    def test_json_that_is_sent_as_a_form_shows_nothing(
+        self, settings, monkeypatch, planted, mails, logged, requests, debug, name, media_type
+    ):
+        """As curl does: the whole of it is the name of one parameter, or is in the query."""
+        settings.DEBUG = debug
+        body = json.dumps({**planted.secrets, "uri": f"otpauth://{SECRET}"})
+        if media_type != FORM:
+            body = (
+                f"--B\r\nContent-Disposition: form-data; name={body}\r\n\r\nx\r\n"
+                f'--B\r\nContent-Disposition: form-data; name="f"; filename="{SECRET}"\r\n\r\n'
+                f"x\r\n--B--\r\n"
+            )
+        monkeypatch.setattr("django_totp.views.base.TotpView.finalize_response", crash)
+        client = APIClient(raise_request_exception=False)
+        client.cookies[planted.secrets["code"]] = PASSWORD
+        headers = {
+            "HTTP_X_OWN": BACKUP_CODES[0],
+            "HTTP_REFERER": f"/?code={planted.secrets['code']}",
+        }
+        client.credentials(**headers, HTTP_AUTHORIZATION=f"Bearer {planted.secrets['bearer']}")
+        query = urlencode({"otp_code": planted.secrets["code"], PASSWORD: "x"})
+        response = client.post(f"{reverse(name)}?{query}", body, content_type=media_type)
+        assert response.status_code == 500
+        assert "It broke." in mails[2]
+        assert planted.found_in(*mails, response.content) == set()
+        assert planted.found_in(*logged()) == set()
 
     def test_a_missing_key_shows_nothing(self, settings, planted, mails, logged, requests):
         settings.TOTP_ENCRYPTION_KEY = None

@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import itertools
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -80,10 +81,9 @@ def provisioning_uri(
 
 def _quoted(text: str, room: int) -> str:
     """Return as many characters of ``text`` as have ``room`` once they are percent-encoded."""
-    text = text[:room]
-    while len(quoted := quote(text, safe="")) > room:
-        text = text[:-1]
-    return quoted
+    pieces = [quote(character, safe="") for character in text[:room]]
+    ends = itertools.accumulate(map(len, pieces))
+    return "".join(piece for piece, end in zip(pieces, ends, strict=True) if end <= room)
 
 
 def _value(hotp: Hotp, step: int) -> bytes:

@@ -15,7 +15,7 @@ totp_disabled = Signal()
 # The backup codes were replaced by a new set.
 backup_codes_rotated = Signal()
 
-# A login ended with tokens after a TOTP or backup code.
+# A login ended with tokens after a second factor. Also sent with ``method`` (as below).
 totp_login_success = totp_login_succeeded = Signal()
 
 # A login ended with tokens without a second factor, because the user has none.

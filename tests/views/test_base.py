@@ -7,24 +7,27 @@ from functools import partial
 from typing import Any
 
 import pytest
+from django.core.exceptions import PermissionDenied
 from django.db import connection, transaction
-from django.http import HttpResponse
+from django.http import Http404, HttpResponse
 from django.urls import reverse
 from django.utils import translation
-from rest_framework.exceptions import APIException
+from rest_framework.exceptions import APIException, ValidationError
+from rest_framework.parsers import FormParser, JSONParser
 from rest_framework.response import Response
 from rest_framework.test import APIClient
 from rest_framework.versioning import QueryParameterVersioning
 from rest_framework.views import APIView, exception_handler
 
 from django_totp.models import Totp
-from django_totp.views.base import RequestTooLarge, SmallFormParser, SmallJSONParser
+from django_totp.views.bodies import BoundedParser, RequestTooLarge
 from tests.endpoints import (
     BAD_CREDENTIALS,
     BAD_OTP,
     ENDPOINTS,
     GET,
     LOGIN,
+    NO_SECRET,
     SIGNED_IN,
     assert_error,
     wrong_code,
@@ -71,6 +74,50 @@ def as_a_page(exc: Exception, context: dict[str, Any]) -> HttpResponse:
 
 def not_at_all(exc: Exception, context: dict[str, Any]) -> None:
     return None
+
+
+def as_success(exc: Exception, context: dict[str, Any]) -> Response:
+    """An envelope that says everything in its own words, and by its own status."""
+    return Response({"success": False, "errors": ["one", {"code": "x"}]}, status=200)
+
+
+def as_standardized(exc: Exception, context: dict[str, Any]) -> Response:
+    """The shape of drf-standardized-errors."""
+    known = exc if isinstance(exc, APIException) else APIException("Server Error (500)")
+    errors = [{"code": "one", "detail": "two", "attr": None}]
+    return Response({"type": "client_error", "errors": errors}, status=known.status_code)
+
+
+def with_a_status(exc: Exception, context: dict[str, Any]) -> Response | None:
+    """The example of REST framework's documentation. It writes into the exception."""
+    response = exception_handler(exc, context)
+    if response is not None:
+        response.data["status_code"] = response.status_code
+    return response
+
+
+def with_keys_of_its_own(exc: Exception, context: dict[str, Any]) -> Response:
+    return Response({"code": 4711, "detail": None, "retry_after": "soon"}, status=400)
+
+
+def as_a_conflict(exc: Exception, context: dict[str, Any]) -> Response:
+    return Response({"message": "It is there already."}, status=409)
+
+
+def raising(exc: Exception, context: dict[str, Any]) -> Response:
+    raise KeyError("detail")
+
+
+def raising_it_again(exc: Exception, context: dict[str, Any]) -> Response:
+    raise exc
+
+
+def as_a_dict(exc: Exception, context: dict[str, Any]) -> Any:
+    return {"error": "no"}
+
+
+def as_a_coroutine(exc: Exception, context: dict[str, Any]) -> Any:
+    return ("no", 400)
 
 
 class TestErrors:
@@ -179,7 +226,8 @@ class TestExceptionHandlerOfTheProject:
     def test_runs_for_our_errors(self, handled_by, signed_in):
         handled_by(in_an_envelope)
         response = signed_in.post(reverse("totp-disable"))
-        body = assert_error(response, 400)
+        body = assert_error(response, 400, NO_SECRET)
+        assert body["code"] == "totp_not_enrolled"
         assert body["error"]["seen"] == "ServiceError"
         assert body["error"]["reasons"] == ["User does not have an associated TOTP secret."]
         assert response["X-Handled-By"] == "the project"
@@ -200,8 +248,106 @@ class TestExceptionHandlerOfTheProject:
 
     def test_may_answer_with_a_list(self, handled_by, signed_in):
         handled_by(as_a_list)
-        body = assert_error(signed_in.post(reverse("totp-disable")), 400, "one")
-        assert body["non_field_errors"] == ["one", "two"]
+        assert signed_in.post(reverse("totp-disable")).json() == ["one", "two"]
+
+    @pytest.fixture
+    def no_tokens(self, monkeypatch):
+        """Return a function that makes enrollments fail with an error of the project's own."""
+
+        def no_tokens(error):
+            def broken(*args, **kwargs):
+                raise error
+
+            monkeypatch.setattr("django_totp.views.api.start_totp_setup", broken)
+
+        return no_tokens
+
+    @pytest.mark.parametrize("told", [["one", "two"], "one"])
+    def test_a_list_of_rest_framework_is_completed(self, no_tokens, signed_in, told):
+        no_tokens(ValidationError(told, "mine"))
+        body = assert_error(signed_in.post(reverse("totp-create")), 400, "one")
+        assert body["non_field_errors"][0] == "one"
+        assert body["code"] == "mine"
+
+    @pytest.mark.parametrize("told", [{}, [], {"message": {"to": ["one"]}}, {"detail": ["one"]}])
+    @pytest.mark.parametrize("error", [ValidationError, APIException])
+    def test_any_detail_of_rest_framework_is_completed(self, no_tokens, signed_in, error, told):
+        no_tokens(error(told))
+        signed_in.raise_request_exception = False
+        body = signed_in.post(reverse("totp-create")).json()
+        assert {type(body["detail"]), type(body["code"])} == {str}
+        assert body["detail"] in ("", "message: one", "detail: one")
+
+    @pytest.mark.parametrize(
+        ("error", "code"),
+        [(Http404("none"), "not_found"), (PermissionDenied(), "permission_denied")],
+    )
+    def test_errors_of_django_are_told_as_well(self, no_tokens, handled_by, signed_in, error, code):
+        no_tokens(error)
+        for handler in (exception_handler, as_success):
+            handled_by(handler)
+            body = signed_in.post(reverse("totp-create")).json()
+            assert body["code"] == code
+
+    @pytest.mark.parametrize("handler", [as_success, as_standardized])
+    def test_may_have_a_shape_of_its_own(self, handled_by, signed_in, handler):
+        handled_by(handler)
+        body = signed_in.post(reverse("totp-disable")).json()
+        assert (body["detail"], body["code"]) == (NO_SECRET, "totp_not_enrolled")
+        del body["detail"], body["code"]
+        assert body == handler(APIException(), {}).data
+
+    @pytest.mark.parametrize("handler", [as_success, as_standardized, with_a_status])
+    def test_a_field_error_is_told_from_the_exception(self, handled_by, signed_in, handler):
+        handled_by(handler)
+        body = signed_in.post(reverse("totp-confirm"), {}).json()
+        assert body["detail"] == "input_code: This field is required."
+        assert body["code"] == "invalid"
+        if handler is with_a_status:
+            assert body["input_code"] == ["This field is required."]
+            assert body["status_code"] == 400
+
+    def test_keeps_what_it_says_itself(self, handled_by, settings, signed_in):
+        handled_by(with_keys_of_its_own)
+        settings.TOTP_THROTTLE_RATE = "1/day"
+        bodies = [signed_in.post(reverse("totp-disable")).json() for _ in range(2)]
+        assert bodies == [with_keys_of_its_own(APIException(), {}).data] * 2
+
+    @pytest.mark.parametrize("handler", [as_success, as_a_page, as_standardized])
+    def test_a_wait_is_told_whatever_it_makes(self, handled_by, settings, signed_in, handler):
+        handled_by(handler)
+        settings.TOTP_THROTTLE_RATE = "1/minute"
+        [_, response] = [signed_in.post(reverse("totp-disable")) for _ in range(2)]
+        assert response["Retry-After"] == "60"
+        if handler is not as_a_page:
+            assert response.json()["retry_after"] == 60
+
+    @pytest.mark.parametrize("handler", [raising, as_a_dict, as_a_coroutine, raising_it_again])
+    def test_may_fail(self, handled_by, signed_in, login, user, api, handler, caplog):
+        """It breaks no answer, and the log says so."""
+        handled_by(handler)
+        assert_error(signed_in.post(reverse("totp-disable")), 400, NO_SECRET)
+        assert ("EXCEPTION_HANDLER" in caplog.text) is (handler is not raising_it_again)
+        refused = api.get(reverse("totp-status"))
+        assert_error(refused, 401)
+        assert refused["WWW-Authenticate"] == 'Bearer realm="api"'
+        assert login(user).status_code == 200
+
+    @pytest.mark.parametrize("handler", [raising, raising_it_again, as_a_dict])
+    def test_may_fail_over_what_nobody_expected(self, handled_by, no_tokens, signed_in, handler):
+        handled_by(handler)
+        no_tokens(ZeroDivisionError())
+        with pytest.raises(ZeroDivisionError):
+            signed_in.post(reverse("totp-create"))
+
+    def test_may_know_errors_that_we_do_not(self, handled_by, no_tokens, signed_in):
+        """Nothing wrong is written beside what it says."""
+        no_tokens(ZeroDivisionError("secret"))
+        handled_by(as_a_conflict)
+        assert signed_in.post(reverse("totp-create")).json() == {"message": "It is there already."}
+        handled_by(as_standardized)
+        body = assert_error(signed_in.post(reverse("totp-create")), 500)
+        assert (body["detail"], body["code"]) == ("A server error occurred.", "error")
 
     def test_may_answer_with_text(self, handled_by, signed_in):
         handled_by(as_text)
@@ -303,12 +449,12 @@ class TestBodies:
             )
             assert_error(response, 400)
 
-    @pytest.mark.parametrize("parser", [SmallJSONParser, SmallFormParser])
+    @pytest.mark.parametrize("parser", [JSONParser, FormParser])
     def test_a_length_that_is_not_announced(self, parser):
         """Some servers hand on bodies of unknown length, in chunks."""
         with pytest.raises(RequestTooLarge):
-            parser().parse(io.BytesIO(b"1" * (LIMIT + 1)))
-        assert parser().parse(io.BytesIO(b" " * (LIMIT - 1) + b"1"))
+            BoundedParser(parser()).parse(io.BytesIO(b"1" * (LIMIT + 1)))
+        assert BoundedParser(parser()).parse(io.BytesIO(b" " * (LIMIT - 1) + b"1"))
 
     @pytest.mark.parametrize("media_type", [JSON, FORM])
     def test_a_bound_of_the_project(self, settings, db, media_type):
@@ -429,7 +575,8 @@ class TestThrottles:
         for _ in range(2):
             assert call("jwt-verify", {"token": "x"}).status_code == 401
         response = call("jwt-verify", {"token": "x"})
-        assert assert_error(response, 429)["code"] == "throttled"
+        body = assert_error(response, 429)
+        assert (body["code"], body["retry_after"]) == ("throttled", 60)
         assert response["Retry-After"] == "60"
 
     def test_requests_without_a_body_count(self, settings, call, db):

@@ -5,16 +5,20 @@ from datetime import timedelta
 
 import pytest
 from django.contrib.auth.hashers import MD5PasswordHasher
+from django.contrib.auth.signals import user_login_failed
 from django.core.signing import dumps, loads
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from rest_framework.authentication import SessionAuthentication
 from rest_framework.test import APIClient
 from rest_framework.views import APIView
+from rest_framework_simplejwt.serializers import TokenRefreshSerializer
+from rest_framework_simplejwt.settings import api_settings
 from rest_framework_simplejwt.tokens import AccessToken, RefreshToken
 
 from django_totp.auth import generate_challenge_token
 from django_totp.models import BackupCode, Totp
+from django_totp.views.jwt import JWTRefreshView
 from tests.endpoints import (
     BAD_BACKUP,
     BAD_CHALLENGE,
@@ -25,6 +29,7 @@ from tests.endpoints import (
     assert_error,
     wrong_code,
 )
+from tests.receivers import connected
 
 
 @pytest.fixture
@@ -40,6 +45,18 @@ def finish(call):
         return call("jwt-totp-verify", {"totp_challenge_token": token, **codes})
 
     return finish
+
+
+class OwnRefresh(TokenRefreshSerializer):
+    """A serializer of the project, as TOKEN_REFRESH_SERIALIZER names one."""
+
+    def validate(self, attrs):
+        return {**super().validate(attrs), "greeting": "hello"}
+
+
+class Closed(TokenRefreshSerializer):
+    def validate(self, attrs):
+        return {"closed": True}
 
 
 class TestFirstStep:
@@ -139,7 +156,97 @@ class TestFirstStep:
         assert call("jwt-create", credentials | {name: f" {credentials[name]} "}).status_code == 200
 
 
+class TestNames:
+    """A name is looked for as it was typed, and then as Django's login form makes it (NFKC)."""
+
+    DECOMPOSED, COMPOSED = "jose\u0301@example.com", "jos\xe9@example.com"
+    ODD = ["\uff4aos\xe9@example.com", "jos\xe9\uff20example.com", DECOMPOSED]
+
+    @pytest.fixture
+    def attempt(self, call, user, password):
+        """Return a function that tries a name with a password and gives the status."""
+
+        def attempt(name, password=password):
+            body = {user.USERNAME_FIELD: name, "password": password}
+            return call("jwt-create", body).status_code
+
+        return attempt
+
+    @pytest.fixture
+    def rename(self, user):
+        def rename(name, user=user):
+            type(user)._default_manager.filter(pk=user.pk).update(**{user.USERNAME_FIELD: name})
+
+        return rename
+
+    @pytest.mark.parametrize("typed", ODD)
+    def test_are_normalized(self, attempt, rename, typed):
+        rename(self.COMPOSED)
+        assert attempt(typed) == 200
+        assert attempt(self.COMPOSED) == 200
+
+    def test_as_they_were_typed_come_first(self, attempt, rename, make_user):
+        """Rows of before the project used Django's forms are found as they are."""
+        rename(self.DECOMPOSED)
+        assert attempt(self.DECOMPOSED) == 200
+
+    def test_a_password_is_not_normalized(self, attempt, user):
+        user.set_password(self.DECOMPOSED)
+        user.save()
+        name = user.get_username()
+        assert attempt(name, self.COMPOSED) == 401
+        assert attempt(name, self.DECOMPOSED) == 200
+
+    @pytest.mark.parametrize("name", [*ODD, "nobody@example.com"])
+    def test_one_mistake_is_told_once(self, attempt, rename, name):
+        rename(self.COMPOSED)
+        told = []
+
+        def tell(**kwargs):
+            told.append(kwargs)
+
+        user_login_failed.connect(tell)
+        try:
+            assert attempt(name, "wrong") == 401
+        finally:
+            user_login_failed.disconnect(tell)
+        assert len(told) == 1
+
+    def test_refusals_take_alike(self, monkeypatch, attempt, rename, make_user):
+        """Whoever types such a name: unknown, inactive or with a wrong password."""
+        encode, hashed, costs = MD5PasswordHasher.encode, [], set()
+
+        def counting(self, *args, **kwargs):
+            hashed.append(args)
+            return encode(self, *args, **kwargs)
+
+        monkeypatch.setattr(MD5PasswordHasher, "encode", counting)
+        rename(self.COMPOSED)
+        rename("\xe9ve@example.com", make_user("eve", is_active=False))
+        rename("bo\uff42@example.com", make_user("bob"))
+        for name in (
+            self.DECOMPOSED,
+            "e\u0301ve@example.com",
+            "bo\uff42@example.com",
+            "\uff4e@x.org",
+        ):
+            hashed.clear()
+            with CaptureQueriesContext(connection) as queries:
+                assert attempt(name, "wrong") == 401
+            costs.add((len(hashed), len(queries)))
+        assert costs == {(1, 2)}
+
+
 class TestSecondStep:
+    @pytest.mark.parametrize("kind", ["totp", "backup_code"])
+    def test_the_signal_says_by_what(self, login, enrolled_user, secret, otp, backup_codes, kind):
+        told = []
+        with connected(lambda name, facts: told.append((name, facts))):
+            code = {"otp_code": otp(secret)} if kind == "totp" else {"backup_code": backup_codes[0]}
+            assert login(enrolled_user, **code).status_code == 200
+        [(name, facts)] = told
+        assert (name, facts["method"]) == ("totp_login_success", kind)
+
     @pytest.mark.parametrize("header", ["Bearer junk", "Bearer a b", "Basic eA=="])
     def test_a_stale_header_keeps_nobody_out(self, call, enrolled_user, secret, otp, header):
         body = {
@@ -191,6 +298,7 @@ class TestSecondStep:
         assert body["code"] == "too_many_attempts"
         assert body["detail"] == "Too many wrong codes. Try again in 30 seconds."
         assert response["Retry-After"] == "30"
+        assert body["retry_after"] == 30
         for _ in range(20):
             assert finish(token, otp_code=wrong_code(secret)).status_code == 429
         assert Totp.objects.get().failures == 6
@@ -210,6 +318,7 @@ class TestSecondStep:
         assert body["code"] == "too_many_attempts"
         assert "backup code" in body["detail"]
         assert "Retry-After" not in response
+        assert "retry_after" not in body
         token = generate_challenge_token(enrolled_user)
         assert_error(finish(token, backup_code="wrong"), 400, BAD_BACKUP)
         assert finish(token, backup_code=backup_codes[0]).status_code == 200
@@ -309,6 +418,47 @@ class TestRefresh:
         token = RefreshToken.for_user(user)
         token["user_id"] = "no key of this model"
         assert_error(call("jwt-refresh", {"refresh": str(token)}), 401)
+
+    @pytest.fixture
+    def simplejwt(self, monkeypatch):
+        """Return a function that changes settings of simplejwt."""
+
+        def simplejwt(**values):
+            for name, value in values.items():
+                monkeypatch.setattr(api_settings, name, value)
+
+        return simplejwt
+
+    @pytest.mark.parametrize("custom", [False, True], ids=["simplejwt's", "the project's"])
+    def test_a_new_password(self, monkeypatch, simplejwt, call, login, user, custom):
+        """Authentication refuses what came of it, and a client would come back without end."""
+        if custom:
+            monkeypatch.setattr(JWTRefreshView, "_serializer_class", f"{__name__}.OwnRefresh")
+        simplejwt(CHECK_REVOKE_TOKEN=True, ROTATE_REFRESH_TOKENS=True)
+        refresh = login(user).json()["refresh"]
+        refresh = call("jwt-refresh", {"refresh": refresh}).json()["refresh"]
+        user.set_password("a new one")
+        user.save()
+        response = call("jwt-refresh", {"refresh": refresh})
+        assert assert_error(response, 401)["code"] == "password_changed"
+        assert response["WWW-Authenticate"] == 'Bearer realm="api"'
+        simplejwt(CHECK_REVOKE_TOKEN=False)
+        assert call("jwt-refresh", {"refresh": refresh}).status_code == 200
+
+    def test_a_token_from_before_the_setting(self, simplejwt, call, user):
+        token = str(RefreshToken.for_user(user))
+        simplejwt(CHECK_REVOKE_TOKEN=True)
+        body = assert_error(call("jwt-refresh", {"refresh": token}), 401)
+        assert body["code"] == "password_changed"
+
+    def test_a_serializer_of_the_project(self, monkeypatch, call, user):
+        monkeypatch.setattr(JWTRefreshView, "_serializer_class", f"{__name__}.OwnRefresh")
+        token = RefreshToken.for_user(user)
+        assert call("jwt-refresh", {"refresh": str(token)}).json()["greeting"] == "hello"
+        token["user_id"] = None  # simplejwt's own look-up is left out for it
+        assert_error(call("jwt-refresh", {"refresh": str(token)}), 401)
+        monkeypatch.setattr(JWTRefreshView, "_serializer_class", f"{__name__}.Closed")
+        assert call("jwt-refresh", {"refresh": "x"}).json() == {"closed": True}
 
     @pytest.mark.parametrize("kind", ["access", "expired", "challenge", "forged", "none"])
     def test_what_is_no_refresh_token(self, call, clock, enrolled_user, kind):

@@ -31,7 +31,8 @@ from rest_framework.views import APIView
 
 from django_totp.conf import conf
 from django_totp.exceptions import ReauthenticationRequired, TooManyAttempts, TotpError
-from django_totp.views.base import NOT_JSON, RequestTooLarge, ServiceError
+from django_totp.views.base import ServiceError
+from django_totp.views.bodies import NOT_JSON, RequestTooLarge
 
 from .bodies import Invalid, Reauthentication, Refused
 

@@ -3,9 +3,15 @@
 import time
 from typing import Any, cast
 
+from django.conf import settings
+from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
+from django.db import router
 from django.db.models import Count, Q
+from django.utils.translation import gettext_lazy as _
 from rest_framework import status
+from rest_framework.authentication import BasicAuthentication
+from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -15,18 +21,27 @@ from django_totp.attempts import Proof, read
 from django_totp.auth import FreshProof
 from django_totp.backup_code_utils import rotate_backup_codes
 from django_totp.conf import conf
+from django_totp.models import Totp, fetch
 from django_totp.serializers import (
     ReauthenticationRequest,
     TotpConfirmRequest,
     TotpStatusResponse,
 )
 from django_totp.totp import confirm_totp_setup, disable_totp, start_totp_setup
+from django_totp.users import is_active
 
 from .base import TotpView
 
 
 class SignedInView(TotpView):
+    """Somebody is signed in, by whatever authentication the project has: his row decides."""
+
     permission_classes = (IsAuthenticated,)
+
+    def authenticate(self, request: Request) -> None:
+        super().authenticate(request)
+        if getattr(request.user, "is_authenticated", False):
+            request.user = _row_of(request.user, request.auth)  # type: ignore[assignment]
 
     @property
     def user(self) -> AbstractBaseUser:
@@ -34,10 +49,17 @@ class SignedInView(TotpView):
 
     @property
     def proof(self) -> Proof | None:
-        """Return what decides whether the second factor may be changed by this request."""
-        if not conf.TOTP_REAUTHENTICATE or _is_recent(self.request.auth):
+        """Return what decides whether the second factor may be changed by this request.
+
+        HTTP Basic states a password and no more: a password again would prove nothing.
+        """
+        is_basic = came_by_basic(self.request)
+        if not is_basic and (not conf.TOTP_REAUTHENTICATE or _is_recent(self.request.auth)):
             return None
-        return FreshProof(self.user, self.request, **self.read(ReauthenticationRequest))
+        proofs = self.read(ReauthenticationRequest)
+        if is_basic:
+            proofs.pop("password", None)
+        return FreshProof(self.user, self.request, **proofs)
 
 
 class TotpStatusView(SignedInView):
@@ -69,6 +91,36 @@ class TotpRotateBackupCodesView(SignedInView):
     def post(self, request: Request) -> Response:
         codes = rotate_backup_codes(self.user, request=request, proof=self.proof)
         return Response({"backup_codes": codes})
+
+
+def came_by_basic(request: Request) -> bool:
+    """Return whether ``request`` came by HTTP Basic, which states a password and no more."""
+    return isinstance(request.successful_authenticator, BasicAuthentication)
+
+
+def _row_of(user: Any, token: Any) -> AbstractBaseUser:
+    """Return the row of ``user``, who may be no more than what a token says of him.
+
+    Raise AuthenticationFailed if it is gone, or may not sign in.
+    """
+    field, key = _named_by(user, token)
+    if isinstance(key, bool | float):
+        raise AuthenticationFailed  # a database takes them for numbers, and so for a user
+    if not isinstance(user, get_user_model()):
+        rows = get_user_model()._default_manager.using(router.db_for_write(Totp))
+        user = next(fetch(rows.filter(**{field: key})), None)
+    if user is None or not is_active(user):
+        raise AuthenticationFailed(_("User inactive or deleted."), "user_inactive")
+    return cast(AbstractBaseUser, user)
+
+
+def _named_by(user: Any, token: Any) -> tuple[str, Any]:
+    """Return the field and the value that name ``user``: as a claim of a web token, or his key."""
+    jwt = getattr(settings, "SIMPLE_JWT", None) or {}
+    claims, claim = getattr(token, "payload", None), jwt.get("USER_ID_CLAIM", "user_id")
+    if isinstance(claims, dict) and claim in claims:
+        return jwt.get("USER_ID_FIELD", "id"), claims[claim]
+    return "pk", getattr(user, "pk", None)
 
 
 def _is_recent(token: Any) -> bool:

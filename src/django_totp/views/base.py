@@ -1,41 +1,47 @@
 """What all endpoints share: parsing, throttles, errors, and what must not be kept or shown."""
 
 import functools
-import io
-import json
-import re
+from collections.abc import Mapping
 from typing import Any
 
-from django.core.exceptions import BadRequest, SuspiciousOperation
-from django.db import connections, transaction
-from django.http import HttpRequest
-from django.http.multipartparser import MultiPartParserError
-from django.utils.datastructures import MultiValueDict
+from django.core.exceptions import ObjectDoesNotExist, PermissionDenied, ValidationError
+from django.db import DataError, connections, transaction
+from django.http import Http404, HttpRequest
+from django.http.response import HttpResponseBase
 from django.utils.translation import gettext_lazy as _
-from django.views.debug import SafeExceptionReporterFilter
-from rest_framework import status
-from rest_framework.exceptions import APIException, ErrorDetail, ParseError
-from rest_framework.parsers import FormParser, JSONParser, MultiPartParser
-from rest_framework.renderers import JSONRenderer
+from rest_framework import exceptions, status
+from rest_framework.exceptions import APIException, AuthenticationFailed, ErrorDetail, ParseError
+from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.settings import api_settings
 from rest_framework.throttling import BaseThrottle
-from rest_framework.views import APIView
+from rest_framework.views import APIView, exception_handler
 
+from django_totp.events import logger
 from django_totp.exceptions import ReauthenticationRequired, TooManyAttempts, TotpError
 from django_totp.throttle import TotpAnonThrottle, TotpUserThrottle
 
-NOT_JSON = _("The request body is not readable JSON.")
-MAX_BODY = 64 * 1024  # bytes; the largest honest body is a password of 4096 characters
+from .bodies import (
+    MAX_BODY,
+    NOT_READABLE,
+    UNREADABLE,
+    BoundedParser,
+    Policy,
+    RequestTooLarge,
+    is_utf8,
+    project_parsers,
+    project_renderers,
+)
+from .reports import SecretsFilter
 
 STATUSES = {
     ReauthenticationRequired: status.HTTP_403_FORBIDDEN,
     TooManyAttempts: status.HTTP_429_TOO_MANY_REQUESTS,
 }
 
-# What Django raises over a body, past DRF: it would be answered with a page of HTML.
-UNREADABLE = (BadRequest, MultiPartParserError, SuspiciousOperation)
+# What a search for a user raises over a key that no user can have: a signed token may name any.
+NOBODY = (DataError, ObjectDoesNotExist, OverflowError, TypeError, ValidationError, ValueError)
 
 
 class ServiceError(APIException):
@@ -48,56 +54,6 @@ class ServiceError(APIException):
             self.wait = error.retry_after  # DRF makes the Retry-After header of it
 
 
-class RequestTooLarge(APIException):
-    status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
-    default_detail = _("The request body is too large.")
-    default_code = "request_too_large"
-
-
-def _refuse_constant(name: str) -> None:
-    """Refuse NaN and Infinity, which Python reads and JSON does not have."""
-    raise ValueError(name)
-
-
-class SmallJSONParser(JSONParser):
-    """JSON in UTF-8 (RFC 8259 section 8.1), of bounded size; nested too deeply, it is a 400."""
-
-    decoder = json.JSONDecoder(parse_constant=_refuse_constant)
-
-    def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> Any:
-        try:
-            return self.decoder.decode(_read(stream).decode())
-        except (ValueError, RecursionError):
-            raise ParseError(NOT_JSON) from None
-
-
-class SmallFormParser(FormParser):
-    """An HTML form of bounded size."""
-
-    def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> Any:
-        return super().parse(io.BytesIO(_read(stream)), media_type, parser_context)
-
-
-class SecretsFilter(SafeExceptionReporterFilter):
-    """Error reports of our endpoints name variables and parameters, and show none of them."""
-
-    # Before 5.2 Django showed the Authorization header.
-    hidden_settings = re.compile(
-        f"AUTH|{SafeExceptionReporterFilter.hidden_settings.pattern}", re.IGNORECASE
-    )
-
-    def is_active(self, request: HttpRequest | None) -> bool:
-        return True
-
-    def get_post_parameters(self, request: HttpRequest | None) -> Any:
-        if request is None:
-            return {}
-        return MultiValueDict({name: [self.cleansed_substitute] for name in request.POST})
-
-    def get_traceback_frame_variables(self, request: Any, tb_frame: Any) -> Any:
-        return [(name, self.cleansed_substitute) for name in tb_frame.f_locals]
-
-
 class TotpView(APIView):
     """The base of our endpoints. Handlers raise TotpError; this turns it into an answer.
 
@@ -107,8 +63,8 @@ class TotpView(APIView):
     """
 
     asks_second_factor = True  # for the side-door audit
-    parser_classes = (SmallJSONParser, SmallFormParser, MultiPartParser)
-    renderer_classes = (JSONRenderer,)
+    parser_classes: Any = Policy(project_parsers)
+    renderer_classes: Any = Policy(project_renderers)
     throttle_classes = (TotpUserThrottle, TotpAnonThrottle)
     versioning_class = None
     unreadable: Exception | None = None  # what came of the body when the throttle looked at it
@@ -121,7 +77,7 @@ class TotpView(APIView):
         return view
 
     def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
-        if (request.encoding or "utf-8").lower() != "utf-8":
+        if not is_utf8(request.encoding):
             request.encoding = "utf-8"  # a client may name any of Python's codecs
         request.exception_reporter_filter = SecretsFilter()
         drf_request = super().initialize_request(request, *args, **kwargs)
@@ -134,6 +90,24 @@ class TotpView(APIView):
             raise RequestTooLarge
         super().initial(request, *args, **kwargs)
 
+    def get_parsers(self) -> list[BaseParser]:
+        return [BoundedParser(parser) for parser in super().get_parsers()]
+
+    def get_exception_handler(self) -> Any:
+        return functools.partial(_handled, super().get_exception_handler())
+
+    def perform_authentication(self, request: Request) -> None:
+        """Authenticate. A token that names nobody is a 401, whatever the search has raised."""
+        try:
+            self.authenticate(request)
+        except NOBODY as error:
+            complain_of_search(error)
+            request._not_authenticated()  # type: ignore[attr-defined]  # who asks again is told
+            raise AuthenticationFailed from error
+
+    def authenticate(self, request: Request) -> None:
+        super().perform_authentication(request)
+
     def read(self, serializer_class: Any) -> dict[str, Any]:
         """Return the checked body of the request. Raise ValidationError."""
         if self.unreadable is not None:
@@ -145,15 +119,15 @@ class TotpView(APIView):
         if isinstance(exc, TotpError):
             exc = ServiceError(exc)
         elif isinstance(exc, UNREADABLE):
-            exc = ParseError(_("The request body cannot be read."))
+            exc = ParseError(NOT_READABLE)
+        truth = Truth(exc)  # before the handler comes, which may change the exception
         around = [
             one for one in connections.all() if one.in_atomic_block and not one.needs_rollback
         ]
         response = super().handle_exception(exc)
         for connection in around:
             connection.set_rollback(False)  # DRF takes it for that of ATOMIC_REQUESTS
-        if isinstance(response, Response):  # a handler of the project may make another kind
-            response.data = _with_detail_and_code(response.data)
+        truth.tell(response)
         return response
 
     def finalize_response(
@@ -162,6 +136,12 @@ class TotpView(APIView):
         response = super().finalize_response(request, response, *args, **kwargs)
         response["Cache-Control"] = "no-store"
         return response
+
+
+def complain_of_search(error: Exception) -> None:
+    """Tell the log why nobody was found, unless it is that nobody is there: it may be a bug."""
+    if not isinstance(error, ObjectDoesNotExist):
+        logger.warning("%s was raised in search of the user of a token.", type(error).__name__)
 
 
 @functools.cache
@@ -173,38 +153,86 @@ def _shared(serializer_class: Any) -> Any:
     return serializer_class(error_messages={"null": _("No data provided")})
 
 
-def _read(stream: Any) -> bytes:
-    body: bytes = stream.read(MAX_BODY + 1)
-    if len(body) > MAX_BODY:
-        raise RequestTooLarge
-    return body
+def _handled(handler: Any, exc: Exception, context: Any) -> Any:
+    """Return the answer of the project's ``handler`` or, if it fails, of REST framework's own.
+
+    ``None`` is no failure: it leaves the exception to Django.
+    """
+    try:
+        response = handler(exc, context)
+        if response is None or isinstance(response, HttpResponseBase):
+            return response
+        logger.error("The EXCEPTION_HANDLER returned %s, which is no response.", type(response))
+    except Exception as failure:
+        if failure is not exc:
+            logger.exception("The EXCEPTION_HANDLER failed: the error is answered without it.")
+    return exception_handler(exc, context)
 
 
-def _with_detail_and_code(body: Any) -> Any:
-    """Return an error body with ``detail`` and ``code``, beside what the handler put into it."""
-    if isinstance(body, list):
-        body = {api_settings.NON_FIELD_ERRORS_KEY: body}
-    if not isinstance(body, dict):
-        return body
-    first = _first_error(body)
-    if _is_missing(body, "detail"):
-        body["detail"] = first
-    if _is_missing(body, "code"):
-        body["code"] = getattr(body["detail"], "code", None) or "invalid"
-    return body
+class Truth:
+    """What the answer to an exception has to say, whatever a handler of the project makes of it.
+
+    It is taken from the exception before the handler comes, which may change that.
+    """
+
+    def __init__(self, exc: Exception) -> None:
+        error = _as_of_rest_framework(exc)
+        self.errors: Any = {**error.detail} if isinstance(error.detail, dict) else error.detail
+        self.facts = _detail_and_code(error)
+        self.wait = int(getattr(error, "wait", None) or 0)
+        if self.wait:
+            self.facts["retry_after"] = self.wait
+        self.is_expected = error.status_code < status.HTTP_500_INTERNAL_SERVER_ERROR
+
+    def tell(self, response: Response) -> None:
+        """Put into the body, if that is a mapping, what the handler has left out of it."""
+        if not self.is_expected and response.status_code < status.HTTP_500_INTERNAL_SERVER_ERROR:
+            return  # the handler knows more of this exception than we do
+        if self.wait:
+            response.setdefault("Retry-After", str(self.wait))
+        if isinstance(response, Response):  # a handler of the project may make another kind
+            response.data = self._completed(response.data)
+
+    def _completed(self, body: Any) -> Any:
+        if isinstance(body, list) and body == self.errors:  # REST framework's own shape
+            body = self.errors = {api_settings.NON_FIELD_ERRORS_KEY: body}
+        if not isinstance(body, Mapping):
+            return body
+        missing = [key for key in self.facts if key not in body or self._is_of_field(body, key)]
+        return {**body, **{key: self.facts[key] for key in missing}}
+
+    def _is_of_field(self, body: Mapping[str, Any], key: str) -> bool:
+        """Return whether ``key`` is the name of a field, or that of errors of the whole body."""
+        errors = self.errors.get(key) if isinstance(self.errors, dict) else None
+        return isinstance(errors, list) and body[key] == errors
 
 
-def _is_missing(body: dict[str, Any], key: str) -> bool:
-    """Return whether ``key`` is not there, or is the name of a field, or of errors of the body."""
-    return isinstance(body.get(key, []), list)
+def _as_of_rest_framework(exc: Exception) -> APIException:
+    if isinstance(exc, APIException):
+        return exc
+    if isinstance(exc, Http404):
+        return exceptions.NotFound(*exc.args)
+    if isinstance(exc, PermissionDenied):
+        return exceptions.PermissionDenied(*exc.args)
+    return APIException()  # which says nothing of what happened
 
 
-def _first_error(body: dict[str, Any]) -> Any:
-    """Return the first of DRF's field-keyed errors as a sentence that names its field."""
-    for field, errors in body.items():
-        while isinstance(errors, list | dict) and errors:
-            errors = next(iter(errors.values())) if isinstance(errors, dict) else errors[0]
-        if field == api_settings.NON_FIELD_ERRORS_KEY:
-            return errors
-        return ErrorDetail(f"{field}: {errors}", code="invalid")
-    return ""
+def _detail_and_code(error: APIException) -> dict[str, Any]:
+    told: Any = error.detail
+    if isinstance(told, dict) and isinstance(told.get("detail"), str):  # simplejwt's errors
+        first = told["detail"]
+        return {"detail": first, "code": str(told.get("code") or getattr(first, "code", "invalid"))}
+    first = _first_error(told)
+    return {"detail": first, "code": getattr(first, "code", None) or "invalid"}
+
+
+def _first_error(told: Any, field: str = "") -> Any:
+    """Return the first of DRF's errors, as a sentence that names its field if there is one."""
+    if isinstance(told, dict) and told and not field:
+        name, errors = next(iter(told.items()))
+        return _first_error(errors, name)
+    while isinstance(told, list | dict):
+        told = next(iter(told.values() if isinstance(told, dict) else told), "")
+    if field in ("", api_settings.NON_FIELD_ERRORS_KEY):
+        return told
+    return ErrorDetail(f"{field}: {told}", code="invalid")

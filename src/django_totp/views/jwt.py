@@ -2,12 +2,15 @@
 
 import logging
 import time
+import unicodedata
 from typing import Any
 
-from django.contrib.auth import authenticate
+from django.contrib.auth import authenticate, get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import update_last_login
-from django.core.exceptions import ObjectDoesNotExist, ValidationError
+from django.core.exceptions import EmptyResultSet
+from django.db import router
+from django.db.models import QuerySet
 from django.utils.module_loading import import_string
 from django.utils.translation import gettext_lazy as _
 from rest_framework.exceptions import AuthenticationFailed
@@ -15,18 +18,20 @@ from rest_framework.exceptions import ValidationError as InvalidBody
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.settings import api_settings as drf
+from rest_framework_simplejwt.exceptions import AuthenticationFailed as JWTAuthenticationFailed
 from rest_framework_simplejwt.exceptions import InvalidToken
+from rest_framework_simplejwt.serializers import TokenRefreshSerializer
 from rest_framework_simplejwt.settings import api_settings
+from rest_framework_simplejwt.tokens import Token, UntypedToken
+from rest_framework_simplejwt.utils import get_md5_hash_password
 from rest_framework_simplejwt.views import TokenRefreshView, TokenVerifyView, TokenViewBase
 
 from django_totp import events, signals
 from django_totp.auth import challenge_if_enabled, finish_login
+from django_totp.models import Totp
 from django_totp.serializers import JWTCreateRequest, JWTTotpVerifyRequest
 
-from .base import TotpView
-
-# Deleted, or named by a key that is none in the user model of today.
-NO_SUCH_USER = (ObjectDoesNotExist, ValidationError, ValueError)
+from .base import NOBODY, TotpView, complain_of_search
 
 
 class LoginView(TotpView):
@@ -62,7 +67,7 @@ class JWTCreateView(LoginView):
         return Response({"is_totp_enabled": False, **tokens})
 
     def _authenticate(self, request: Request) -> AbstractBaseUser:
-        user = authenticate(request._request, **self.read(JWTCreateRequest))
+        user = authenticate(request._request, **_as_in_forms(self.read(JWTCreateRequest)))
         if user is None or not api_settings.USER_AUTHENTICATION_RULE(user):
             events.record("login_failed", user, request, level=logging.WARNING, method="password")
             raise AuthenticationFailed(_("Invalid credentials."), "invalid_credentials")
@@ -85,7 +90,7 @@ class JWTTotpVerifyView(LoginView):
         tokens = self.token_pair(user, "pwd", "otp")
         method = "backup_code" if "backup_code" in data else "totp"
         events.record("login", user, request, method=method)
-        events.send(signals.totp_login_success, user, request)
+        events.send(signals.totp_login_success, user, request, method=method)
         return Response(tokens)
 
 
@@ -97,7 +102,10 @@ class TokenView(TotpView):
     """
 
     def handle_exception(self, exc: Exception) -> Response:
-        if isinstance(exc, NO_SUCH_USER) or self._is_of_whole_body(exc):
+        if isinstance(exc, (EmptyResultSet, *NOBODY)):
+            complain_of_search(exc)
+            exc = InvalidToken()
+        elif self._is_of_whole_body(exc):
             exc = InvalidToken()
         return super().handle_exception(exc)
 
@@ -107,9 +115,96 @@ class TokenView(TotpView):
         return list(exc.detail) == [drf.NON_FIELD_ERRORS_KEY]
 
 
+class RefreshSerializer(TokenRefreshSerializer):
+    """simplejwt's refresh, which one look at the row of the user decides."""
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, str]:
+        refresh: Any = self.token_class(attrs["refresh"])
+        _refuse_what_authentication_would(refresh)
+        tokens = {"access": str(refresh.access_token)}
+        if api_settings.ROTATE_REFRESH_TOKENS:
+            tokens["refresh"] = str(_rotated(refresh))
+        return tokens
+
+
 class JWTRefreshView(TokenView, TokenRefreshView):
-    """A refresh token gives a new access token, as long as its user may sign in."""
+    """A refresh token gives a new access token, as long as its user may sign in.
+
+    A token that authentication then refuses would send the client back here, without end.
+    """
+
+    def get_serializer_class(self) -> Any:
+        chosen = super().get_serializer_class()
+        return RefreshSerializer if chosen is TokenRefreshSerializer else chosen
+
+    def post(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        response = super().post(request, *args, **kwargs)
+        if self.get_serializer_class() is not RefreshSerializer and "access" in response.data:
+            _refuse_what_authentication_would(_read(response.data["access"]))
+        return response
 
 
 class JWTVerifyView(TokenView, TokenVerifyView):
     """Whether a token is valid, for clients that cannot check its signature themselves."""
+
+    def post(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        response = super().post(request, *args, **kwargs)
+        body: Any = request.data
+        token = _read(body["token"])
+        if api_settings.USER_ID_CLAIM in token:
+            _users_named_by(token).query.sql_with_params()  # asks nobody, and raises like a search
+        return response
+
+
+def _as_in_forms(credentials: dict[str, str]) -> dict[str, str]:
+    """Return ``credentials`` with the user name as Django's login form makes it, in NFKC, unless
+    somebody has the very name that was typed.
+
+    A look at the table tells: to authenticate twice would count one mistake twice.
+    """
+    model = get_user_model()
+    typed = credentials[model.USERNAME_FIELD]
+    name = unicodedata.normalize("NFKC", typed)
+    users = model._default_manager.filter(**{model.USERNAME_FIELD: typed})
+    if name == typed or users.exists():
+        return credentials
+    return {**credentials, model.USERNAME_FIELD: name}
+
+
+def _read(token: str) -> Token:
+    """Return what ``token`` says; that it is good has been seen before."""
+    return UntypedToken(token, verify=False)  # type: ignore[arg-type]
+
+
+def _refuse_what_authentication_would(token: Token) -> None:
+    """Raise InvalidToken or AuthenticationFailed unless the user of ``token`` may sign in."""
+    user: Any = next(iter(_users_named_by(token)), None)
+    if user is None:
+        raise InvalidToken
+    if not api_settings.USER_AUTHENTICATION_RULE(user):
+        message: Any = TokenRefreshSerializer.default_error_messages["no_active_account"]
+        raise JWTAuthenticationFailed(message, "no_active_account")
+    if api_settings.CHECK_REVOKE_TOKEN:
+        made_upon = token.get(api_settings.REVOKE_TOKEN_CLAIM)
+        if made_upon != get_md5_hash_password(user.password):
+            message = _("The password has been changed.")
+            raise JWTAuthenticationFailed(message, "password_changed")
+
+
+def _users_named_by(token: Token) -> QuerySet[Any]:
+    """Return the users, one or none, of ``token``. To ask for them raises one of NOBODY."""
+    key = token.get(api_settings.USER_ID_CLAIM)
+    if isinstance(key, bool) or not isinstance(key, str | int) or "\0" in str(key):
+        raise InvalidToken  # a database would take some of these for numbers, and so for a user
+    users = get_user_model()._default_manager.using(router.db_for_write(Totp))
+    return users.filter(**{api_settings.USER_ID_FIELD: key})
+
+
+def _rotated(refresh: Any) -> Any:
+    if api_settings.BLACKLIST_AFTER_ROTATION and hasattr(refresh, "blacklist"):
+        refresh.blacklist()
+    refresh.set_jti()
+    refresh.set_exp()
+    refresh.set_iat()
+    refresh.outstand()
+    return refresh
