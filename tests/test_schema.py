@@ -187,6 +187,21 @@ def test_a_wait_is_in_the_body(schema):
             assert example["value"]["retry_after"] == 30
 
 
+@pytest.mark.parametrize("name", ENDPOINTS)
+def test_drf_yasg_is_told_of_the_bodies(schema, name):
+    """By the attribute that its decorator writes: it looks at no serializer of ours by itself."""
+    url, method = OPERATIONS[name]
+    told = getattr(resolve(url).func.cls, method)._swagger_auto_schema
+    documented = {status for status in operation(schema, name)["responses"] if status < "300"}
+    assert {str(status) for status in told["responses"]} == documented
+    if "request_body" in told:
+        proven = {"totp-disable": PROOFS, "totp-rotate-backup-codes": PROOFS}
+        fields = set(told["request_body"]().get_fields())
+        assert fields == (REQUESTS | proven)[name]
+    else:
+        assert name in {"totp-status", "totp-create", "jwt-refresh", "jwt-verify"}
+
+
 class Derived(JWTCreateView):
     """Derived."""
 

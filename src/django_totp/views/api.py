@@ -21,13 +21,15 @@ from django_totp.backup_code_utils import rotate_backup_codes
 from django_totp.conf import conf
 from django_totp.models import Totp
 from django_totp.serializers import (
+    BackupCodesResponse,
     ReauthenticationRequest,
     TotpConfirmRequest,
+    TotpCreateResponse,
     TotpStatusResponse,
 )
 from django_totp.totp import confirm_totp_setup, disable_totp, start_totp_setup
 
-from .base import TotpView
+from .base import TotpView, shows
 
 
 class SignedInView(TotpView):
@@ -54,11 +56,13 @@ class SignedInView(TotpView):
 
 
 class TotpStatusView(SignedInView):
+    @shows(200, TotpStatusResponse)
     def get(self, request: Request) -> Response:
         return Response(TotpStatusResponse(_status(self.user)).data)
 
 
 class TotpCreateView(SignedInView):
+    @shows(201, TotpCreateResponse)
     def post(self, request: Request) -> Response:
         setup = start_totp_setup(self.user, request=request)
         body = {"svg": setup.svg, "secret": setup.secret, "otpauth_uri": setup.otpauth_uri}
@@ -66,6 +70,7 @@ class TotpCreateView(SignedInView):
 
 
 class TotpConfirmView(SignedInView):
+    @shows(200, BackupCodesResponse, request=TotpConfirmRequest)
     def post(self, request: Request) -> Response:
         code = self.read(TotpConfirmRequest)["input_code"]
         codes = confirm_totp_setup(self.user, code, request=request)
@@ -73,6 +78,7 @@ class TotpConfirmView(SignedInView):
 
 
 class TotpDisableView(SignedInView):
+    @shows(204, request=ReauthenticationRequest)
     def post(self, request: Request) -> Response:
         self.reauthenticate()
         disable_totp(self.user, request=request)
@@ -80,6 +86,7 @@ class TotpDisableView(SignedInView):
 
 
 class TotpRotateBackupCodesView(SignedInView):
+    @shows(200, BackupCodesResponse, request=ReauthenticationRequest)
     def post(self, request: Request) -> Response:
         self.reauthenticate()
         codes = rotate_backup_codes(self.user, request=request)
