@@ -14,6 +14,7 @@ from django.core.management import call_command
 from django.urls import include, path, resolve
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.settings import patched_settings
+from drf_spectacular.utils import extend_schema
 from rest_framework.authentication import SessionAuthentication
 from rest_framework.views import APIView
 from rest_framework_simplejwt.settings import api_settings
@@ -21,6 +22,7 @@ from rest_framework_simplejwt.tokens import RefreshToken
 
 from django_totp.auth import generate_challenge_token
 from django_totp.exceptions import TotpError
+from django_totp.views.jwt import JWTCreateView
 from tests.endpoints import ENDPOINTS, GET, LOGIN, PATHS, SIGNED_IN, wrong_code
 
 OPERATIONS = {name: ("/api/" + PATHS[name], "get" if name in GET else "post") for name in ENDPOINTS}
@@ -164,6 +166,60 @@ def test_the_body_of_a_request(schema, name):
     assert operation(schema, name)["requestBody"]["required"]
     body = followed(schema, json_request(schema, name)["schema"])
     assert set(body["properties"]) == REQUESTS[name]
+
+
+def test_a_body_is_of_one_kind(schema, settings):
+    """openapi-python-client writes modules that cannot be imported where it may be of several."""
+    for name in REQUESTS:
+        assert list(operation(schema, name)["requestBody"]["content"]) == ["application/json"]
+    form = "rest_framework.parsers.FormParser"
+    settings.REST_FRAMEWORK = {**settings.REST_FRAMEWORK, "DEFAULT_PARSER_CLASSES": [form]}
+    [kind] = operation(generate(), "jwt-create")["requestBody"]["content"]
+    assert kind == "application/x-www-form-urlencoded"
+
+
+def test_a_wait_is_in_the_body(schema):
+    for name in ENDPOINTS:
+        content = responses(schema, name)[429]["application/json"]
+        assert "retry_after" in followed(schema, content["schema"])["properties"]
+        for example in content["examples"].values():
+            validate(schema, content["schema"], example["value"])
+            assert example["value"]["retry_after"] == 30
+
+
+@pytest.mark.parametrize("name", ENDPOINTS)
+def test_drf_yasg_is_told_of_the_bodies(schema, name):
+    """By the attribute that its decorator writes: it looks at no serializer of ours by itself."""
+    url, method = OPERATIONS[name]
+    told = getattr(resolve(url).func.cls, method)._swagger_auto_schema
+    documented = {status for status in operation(schema, name)["responses"] if status < "300"}
+    assert {str(status) for status in told["responses"]} == documented
+    if "request_body" in told:
+        proven = {"totp-disable": PROOFS, "totp-rotate-backup-codes": PROOFS}
+        fields = set(told["request_body"]().get_fields())
+        assert fields == (REQUESTS | proven)[name]
+    else:
+        assert name in {"totp-status", "totp-create", "jwt-refresh", "jwt-verify"}
+
+
+class Derived(JWTCreateView):
+    """Derived."""
+
+
+class Redescribed(JWTCreateView):
+    @extend_schema(operation_id="mine", request=None)
+    def post(self, request):
+        """Answer in the project's own way."""
+
+
+def test_a_view_that_derives_from_ours_is_described(settings):
+    urls = [path("derived/", Derived.as_view()), path("mine/", Redescribed.as_view())]
+    settings.ROOT_URLCONF = type("urls", (), {"urlpatterns": urls})
+    paths = generate()["paths"]
+    body = paths["/derived/"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    assert body == {"$ref": "#/components/schemas/JWTCreateRequest"}
+    assert paths["/mine/"]["post"]["operationId"] == "mine"
+    assert "requestBody" not in paths["/mine/"]["post"]
 
 
 @pytest.mark.parametrize("name", ["totp-disable", "totp-rotate-backup-codes"])

@@ -11,7 +11,7 @@ from drf_spectacular.utils import (
     extend_schema_field,
     extend_schema_serializer,
 )
-from rest_framework.serializers import BooleanField, CharField, Serializer
+from rest_framework.serializers import BooleanField, CharField, IntegerField, Serializer
 
 from django_totp import serializers
 
@@ -67,6 +67,13 @@ class JWTVerifyRequest(Serializer[Any]):
 @extend_schema_serializer(component_name="TotpErrorResponse")
 class Refused(serializers.ErrorResponse):
     """A sentence for a person, and a stable code for a program."""
+
+
+@extend_schema_serializer(component_name="TotpWaitResponse")
+class Wait(serializers.ErrorResponse):
+    """A sentence and a code, and the wait. Without it, waiting does not help."""
+
+    retry_after = IntegerField(required=False, help_text="In seconds, as in Retry-After.")
 
 
 @extend_schema_serializer(component_name="TotpInvalidResponse")

@@ -34,7 +34,7 @@ from django_totp.exceptions import ReauthenticationRequired, TooManyAttempts, To
 from django_totp.views.base import ServiceError
 from django_totp.views.bodies import NOT_JSON, RequestTooLarge
 
-from .bodies import Invalid, Reauthentication, Refused
+from .bodies import Invalid, Reauthentication, Refused, Wait
 
 MEANINGS = {
     400: "The request was refused.",
@@ -68,8 +68,12 @@ class BodyRefused(ValidationError):
 
 
 class Operation(OpenApiViewExtension):
-    """What one endpoint takes and answers, and what it refuses, by example."""
+    """What one endpoint takes and answers, and what it refuses, by example.
 
+    A view of the project that derives from ours is described as well, unless it does it itself.
+    """
+
+    match_subclasses = True
     method = "post"
     auth: list[str] | None = None  # the view's own
     operation_id: str
@@ -81,6 +85,8 @@ class Operation(OpenApiViewExtension):
     refusals: tuple[TotpError | APIException, ...] = ()
 
     def view_replacement(self) -> type[APIView]:
+        if hasattr(getattr(self.target, self.method), "kwargs"):  # it says so by extend_schema
+            return self.target  # type: ignore[no-any-return]
         described = type(self.target.__name__, (self.target,), {})
         operation = extend_schema(
             operation_id=self.operation_id,
@@ -94,10 +100,15 @@ class Operation(OpenApiViewExtension):
         )
         return extend_schema_view(**{self.method: operation})(described)
 
-    def _request(self) -> OpenApiRequest | None:
+    def _request(self) -> dict[str, OpenApiRequest] | None:
+        """Return the body in JSON, where the project reads it: one of several kinds is what
+        generators of clients stumble over.
+        """
         if self.request is None:
             return None
-        return OpenApiRequest(self.request, examples=[OpenApiExample("example", self.example)])
+        body = OpenApiRequest(self.request, examples=[OpenApiExample("example", self.example)])
+        kinds = [parser.media_type for parser in self.target.parser_classes]
+        return dict.fromkeys([kind for kind in kinds if "json" in kind][:1] or kinds, body)
 
     def _errors(self) -> dict[int, OpenApiResponse]:
         examples: dict[int, list[OpenApiExample]] = {}
@@ -109,6 +120,8 @@ class Operation(OpenApiViewExtension):
         }
 
     def _error_body(self, status: int) -> type[Serializer[Any]]:
+        if status == 429:
+            return Wait
         return Invalid if status == 400 and self.request else Refused
 
     def _common_refusals(self) -> Iterator[APIException]:
@@ -157,4 +170,5 @@ def _example(error: APIException) -> OpenApiExample:
     if isinstance(error, BodyRefused):
         return OpenApiExample(error.code, error.body)
     code = str(error.get_codes())
-    return OpenApiExample(code, {"detail": str(error.detail), "code": code})
+    wait = {"retry_after": error.wait} if hasattr(error, "wait") else {}
+    return OpenApiExample(code, {"detail": str(error.detail), "code": code, **wait})

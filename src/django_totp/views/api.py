@@ -23,14 +23,16 @@ from django_totp.backup_code_utils import rotate_backup_codes
 from django_totp.conf import conf
 from django_totp.models import Totp, fetch
 from django_totp.serializers import (
+    BackupCodesResponse,
     ReauthenticationRequest,
     TotpConfirmRequest,
+    TotpCreateResponse,
     TotpStatusResponse,
 )
 from django_totp.totp import confirm_totp_setup, disable_totp, start_totp_setup
 from django_totp.users import is_active
 
-from .base import TotpView
+from .base import TotpView, shows
 
 
 class SignedInView(TotpView):
@@ -63,11 +65,13 @@ class SignedInView(TotpView):
 
 
 class TotpStatusView(SignedInView):
+    @shows(200, TotpStatusResponse)
     def get(self, request: Request) -> Response:
         return Response(TotpStatusResponse(_status(self.user)).data)
 
 
 class TotpCreateView(SignedInView):
+    @shows(201, TotpCreateResponse)
     def post(self, request: Request) -> Response:
         setup = start_totp_setup(self.user, request=request)
         body = {"svg": setup.svg, "secret": setup.secret, "otpauth_uri": setup.otpauth_uri}
@@ -75,6 +79,7 @@ class TotpCreateView(SignedInView):
 
 
 class TotpConfirmView(SignedInView):
+    @shows(200, BackupCodesResponse, request=TotpConfirmRequest)
     def post(self, request: Request) -> Response:
         code = self.read(TotpConfirmRequest)["input_code"]
         codes = confirm_totp_setup(self.user, code, request=request)
@@ -82,12 +87,14 @@ class TotpConfirmView(SignedInView):
 
 
 class TotpDisableView(SignedInView):
+    @shows(204, request=ReauthenticationRequest)
     def post(self, request: Request) -> Response:
         disable_totp(self.user, request=request, proof=self.proof)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
 class TotpRotateBackupCodesView(SignedInView):
+    @shows(200, BackupCodesResponse, request=ReauthenticationRequest)
     def post(self, request: Request) -> Response:
         codes = rotate_backup_codes(self.user, request=request, proof=self.proof)
         return Response({"backup_codes": codes})

@@ -1,7 +1,7 @@
 """What all endpoints share: parsing, throttles, errors, and what must not be kept or shown."""
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.core.exceptions import ObjectDoesNotExist, PermissionDenied, ValidationError
@@ -52,6 +52,19 @@ class ServiceError(APIException):
         self.status_code = STATUSES.get(type(error), status.HTTP_400_BAD_REQUEST)
         if isinstance(error, TooManyAttempts) and error.retry_after is not None:
             self.wait = error.retry_after  # DRF makes the Retry-After header of it
+
+
+def shows(
+    status: int, answer: Any = None, *, request: Any = None
+) -> Callable[[Callable[..., Response]], Any]:
+    """Tell drf-yasg, as its decorator does, what a handler takes and answers."""
+
+    def mark(handler: Any) -> Any:
+        told = {"responses": {status: answer or ""}}
+        handler._swagger_auto_schema = told | ({"request_body": request} if request else {})
+        return handler
+
+    return mark
 
 
 class TotpView(APIView):

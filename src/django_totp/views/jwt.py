@@ -29,9 +29,13 @@ from rest_framework_simplejwt.views import TokenRefreshView, TokenVerifyView, To
 from django_totp import events, signals
 from django_totp.auth import challenge_if_enabled, finish_login
 from django_totp.models import Totp
-from django_totp.serializers import JWTCreateRequest, JWTTotpVerifyRequest
+from django_totp.serializers import (
+    JWTCreateRequest,
+    JWTTotpVerifyRequest,
+    TokenPairResponse,
+)
 
-from .base import NOBODY, TotpView, complain_of_search
+from .base import NOBODY, TotpView, complain_of_search, shows
 
 
 class LoginView(TotpView):
@@ -56,6 +60,7 @@ class LoginView(TotpView):
 class JWTCreateView(LoginView):
     """The first step: a password gives tokens or, where TOTP is on, a challenge token."""
 
+    @shows(200, "Tokens, or a challenge token.", request=JWTCreateRequest)
     def post(self, request: Request) -> Response:
         user = self._authenticate(request)
         challenge = challenge_if_enabled(user)
@@ -79,6 +84,7 @@ class JWTTotpVerifyView(LoginView):
 
     challenge_field = "totp_challenge_token"
 
+    @shows(200, TokenPairResponse, request=JWTTotpVerifyRequest)
     def post(self, request: Request) -> Response:
         data = self.read(JWTTotpVerifyRequest)
         user = finish_login(
@@ -137,6 +143,7 @@ class JWTRefreshView(TokenView, TokenRefreshView):
         chosen = super().get_serializer_class()
         return RefreshSerializer if chosen is TokenRefreshSerializer else chosen
 
+    @shows(200, "A new access token.")
     def post(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         response = super().post(request, *args, **kwargs)
         if self.get_serializer_class() is not RefreshSerializer and "access" in response.data:
@@ -147,6 +154,7 @@ class JWTRefreshView(TokenView, TokenRefreshView):
 class JWTVerifyView(TokenView, TokenVerifyView):
     """Whether a token is valid, for clients that cannot check its signature themselves."""
 
+    @shows(200, "The token is valid.")
     def post(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         response = super().post(request, *args, **kwargs)
         body: Any = request.data
