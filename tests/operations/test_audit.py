@@ -4,31 +4,42 @@
 """
 
 import functools
+import itertools
 import subprocess
 import sys
 import textwrap
+from types import SimpleNamespace
 from unittest import mock
 
+import django.contrib.auth
 import pytest
 from django.conf.urls.i18n import i18n_patterns
-from django.contrib import admin
+from django.contrib import admin, auth
 from django.contrib.admin.views.decorators import staff_member_required
-from django.contrib.auth import decorators
+from django.contrib.auth import alogin, decorators, login
+from django.contrib.auth.forms import AuthenticationForm
+from django.contrib.auth.mixins import LoginRequiredMixin
 from django.contrib.auth.views import LoginView, LogoutView, PasswordResetConfirmView
 from django.core.checks import Tags, run_checks
 from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpResponse
-from django.urls import include, path, re_path
+from django.shortcuts import redirect
+from django.urls import include, path, re_path, register_converter
+from django.utils.decorators import method_decorator
+from django.utils.functional import cached_property
 from django.views.decorators.cache import never_cache
-from django.views.generic import View
+from django.views.decorators.csrf import csrf_exempt
+from django.views.generic import FormView, RedirectView, View
 from rest_framework.authentication import BasicAuthentication, SessionAuthentication
 from rest_framework.authtoken.serializers import AuthTokenSerializer
-from rest_framework.decorators import api_view, authentication_classes
+from rest_framework.decorators import api_view, authentication_classes, permission_classes
 from rest_framework.generics import GenericAPIView
 from rest_framework.permissions import AllowAny, IsAuthenticated
 from rest_framework.response import Response
 from rest_framework.views import APIView
+from rest_framework.viewsets import ViewSet
 from rest_framework_simplejwt.serializers import TokenObtainPairSerializer
+from rest_framework_simplejwt.tokens import RefreshToken
 from rest_framework_simplejwt.views import (
     TokenBlacklistView,
     TokenObtainPairView,
@@ -38,7 +49,11 @@ from rest_framework_simplejwt.views import (
     TokenViewBase,
 )
 
-from django_totp.operations.audit import side_doors, stale_allowances, view_class
+from django_totp import auth as auth_of_ours
+from django_totp.auth import challenge_if_enabled
+from django_totp.operations.audit import code, doors, side_doors, stale_allowances, view_class
+from django_totp.views.api import TotpStatusView
+from django_totp.views.jwt import JWTCreateView, JWTTotpVerifyView
 from tests import markdown
 from tests.test_checks import urls
 
@@ -413,6 +428,620 @@ def test_only_true_says_that_a_view_asks(mount, answer):
     assert len(found()) == 1
 
 
+# --- The word, and who keeps it ---
+
+
+class AsksFirst(LoginView):
+    asks_second_factor = True
+
+    def form_valid(self, form):
+        return redirect("code")
+
+
+class OtherPage(AsksFirst):
+    template_name = "other.html"
+
+    def get_context_data(self, **kwargs):
+        return {}
+
+
+class PassesOn(AsksFirst):
+    def form_valid(self, form):
+        form.seen = True
+        return super().form_valid(form)
+
+
+class PassesOnByName(AsksFirst):
+    def form_valid(self, form):
+        return AsksFirst.form_valid(self, form)
+
+
+@method_decorator(never_cache, name="dispatch")
+class Decorated(AsksFirst):
+    post = method_decorator(csrf_exempt)(LoginView.post)
+
+
+class NotThere(AsksFirst):
+    delete = None
+
+
+class AsksAgain(AsksFirst):
+    asks_second_factor = True
+
+    def form_valid(self, form):
+        return redirect("another-code")
+
+
+class ForgetsTheWord(AsksFirst):
+    def form_valid(self, form):
+        login(self.request, form.get_user())
+        return redirect("in")
+
+
+class ForgetsItSometimes(AsksFirst):
+    def form_valid(self, form):
+        if form.get_user().is_staff:
+            login(self.request, form.get_user())
+        return super().form_valid(form)
+
+
+class ForgetsByMixin(type("Mixin", (), {"post": ForgetsTheWord.form_valid}), AsksFirst):
+    pass
+
+
+class TakesItBack(AsksFirst):
+    asks_second_factor = False
+
+
+class HasAnOddHandler(AsksFirst):
+    post = functools.partial(print)
+
+
+@pytest.mark.parametrize(
+    "view", [AsksFirst, OtherPage, PassesOn, PassesOnByName, Decorated, NotThere, AsksAgain]
+)
+def test_a_descendant_that_keeps_the_word(mount, view):
+    mount(view.as_view())
+    assert found() == []
+
+
+@pytest.mark.parametrize(
+    "view", [ForgetsTheWord, ForgetsItSometimes, ForgetsByMixin, TakesItBack, HasAnOddHandler]
+)
+def test_a_descendant_that_does_not_keep_the_word(mount, view):
+    mount(view.as_view())
+    assert found() == [("/", own(view))]
+
+
+class OwnCreate(JWTCreateView):
+    def post(self, request):
+        return Response(self.token_pair(request.user))
+
+
+class CreateOrTrust(JWTCreateView):
+    def post(self, request):
+        if "trusted" in request.data:
+            return Response(self.token_pair(request.user))
+        return super().post(request)
+
+
+class OwnSecondStep(JWTTotpVerifyView):
+    def dispatch(self, request):
+        return Response()
+
+
+class CreateWithCookie(JWTCreateView):
+    def post(self, request):
+        response = super().post(request)
+        response.set_cookie("seen")
+        return response
+
+
+class CreateThatAsks(JWTCreateView):
+    asks_second_factor = True
+
+    def post(self, request):
+        return Response(challenge_if_enabled(request.user))
+
+
+class OwnStatus(TotpStatusView):
+    def get(self, request):
+        return Response()
+
+
+class StatusForAll(OwnStatus):
+    def get_permissions(self):
+        return []
+
+
+@pytest.mark.parametrize("view", [OwnCreate, CreateOrTrust, OwnSecondStep, StatusForAll])
+def test_a_handler_in_place_of_ours(mount, view):
+    mount(view.as_view())
+    [finding] = side_doors()
+    assert finding.view == own(view)
+    assert finding.why == "Its handler takes the place of ours, which asks."
+    assert "asks_second_factor = True" in finding.hint
+
+
+@pytest.mark.parametrize("view", [CreateWithCookie, CreateThatAsks, OwnStatus])
+def test_a_handler_beside_ours(mount, view):
+    mount(view.as_view())
+    assert found() == []
+
+
+class Unprotected(ProtectedSerializer):
+    def validate(self, attrs):
+        return attrs
+
+
+class WithClaims(ProtectedSerializer):
+    @classmethod
+    def get_token(cls, user):
+        return super().get_token(user)
+
+
+class IgnoresItsSerializer(TokenObtainPairView):
+    serializer_class = ProtectedSerializer
+
+    def post(self, request):
+        return Response()
+
+
+class UsesItsSerializer(TokenObtainPairView):
+    serializer_class = ProtectedSerializer
+
+    def post(self, request):
+        return Response(self.respond(request))
+
+    def respond(self, request):
+        return self.get_serializer(data=request.data).validated_data
+
+
+@pytest.mark.parametrize(
+    ("view", "is_door"),
+    [
+        (TokenObtainPairView.as_view(serializer_class=WithClaims), False),
+        (TokenObtainPairView.as_view(serializer_class=Unprotected), True),
+        (UsesItsSerializer.as_view(), False),
+        (IgnoresItsSerializer.as_view(), True),
+    ],
+)
+def test_the_word_of_a_serializer(mount, view, is_door):
+    mount(view)
+    assert bool(found()) is is_door
+
+
+def test_a_site_with_a_login_of_its_own(mount):
+    asking = type("Asking", (Site,), {"asks_second_factor": True, "__module__": __name__})
+    forgetful = type("Forgetful", (asking,), {"login": lambda self, request: HttpResponse()})
+    mount(path("a/", asking(name="a").urls), path("b/", forgetful(name="b").urls))
+    assert found() == [("/b/login/", f"{__name__}.Forgetful.login")]
+
+
+def test_the_site_of_the_admin_app(settings):
+    settings.ROOT_URLCONF = urls(path("admin/", admin.site.urls))
+    assert found() == [("/admin/login/", ADMIN_LOGIN)]
+    admin.site.asks_second_factor = True
+    try:
+        assert found() == []
+    finally:
+        del admin.site.asks_second_factor
+
+
+def test_basic_authentication_of_its_own(mount):
+    class PasswordAndCode(BasicAuthentication):
+        asks_second_factor = True
+
+        def authenticate_credentials(self, userid, password, request=None):
+            raise AssertionError
+
+    class PasswordAgain(PasswordAndCode):
+        def authenticate_credentials(self, userid, password, request=None):
+            raise AssertionError
+
+    mount(
+        APIView.as_view(authentication_classes=[PasswordAndCode]),
+        path("again/", APIView.as_view(authentication_classes=[PasswordAgain])),
+    )
+    assert found() == [("/again/", "rest_framework.views.APIView")]
+
+
+# --- What is decided at run time ---
+
+
+def test_authenticators_by_a_method(mount):
+    class ByMethod(APIView):
+        def get_authenticators(self):
+            return [BasicAuthentication()]
+
+    class Without(BasicView):
+        def get_authenticators(self):
+            return [SessionAuthentication()]
+
+    class ForSomeRequests(BasicView):
+        def get_authenticators(self):
+            return self.request.authenticators
+
+    mount(
+        path("a/", ByMethod.as_view()),
+        path("b/", Without.as_view()),
+        path("c/", ForSomeRequests.as_view()),
+    )
+    assert found() == [("/a/", own(ByMethod)), ("/c/", own(ForSomeRequests))]
+
+
+@pytest.mark.parametrize("name", ["get_permissions", "check_permissions"])
+def test_permissions_by_a_method(mount, name):
+    """knox' own is for who is signed in, but for whom is that of a descendant?"""
+    attributes = {name: lambda self, *args: [], "permission_classes": [IsAuthenticated]}
+    base = type("LoginView", (APIView,), {"__module__": "knox.views"})
+    mount(type("Own", (base,), {"__module__": __name__, **attributes}).as_view())
+    assert found() == [("/", f"{__name__}.Own")]
+
+
+def test_a_serializer_or_form_by_a_method(mount):
+    class BySerializer(GenericAPIView):
+        def get_serializer_class(self):
+            return AuthTokenSerializer if self.request.method == "POST" else None
+
+    class ByForm(FormView):
+        def get_form_class(self):
+            return AuthenticationForm
+
+    mount(path("a/", BySerializer.as_view()), path("b/", ByForm.as_view()))
+    assert found() == [("/a/", own(BySerializer)), ("/b/", own(ByForm))]
+
+
+# --- Forms and code ---
+
+
+class OwnForm(AuthenticationForm):
+    pass
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        type("OnClass", (FormView,), {"form_class": OwnForm, "__module__": __name__}).as_view(),
+        FormView.as_view(form_class=AuthenticationForm),
+    ],
+)
+def test_a_view_with_a_login_form(mount, view):
+    mount(view)
+    assert [finding.why for finding in side_doors()] == ["It reads a password as a login does."]
+    view_class(view).asks_second_factor = True
+    try:
+        assert found() == []
+    finally:
+        del view_class(view).asks_second_factor
+
+
+def by_login(request):
+    login(request, request.user)
+
+
+async def by_alogin(request):
+    await alogin(request, request.user)
+
+
+def by_module(request):
+    auth.login(request, request.user)
+
+
+def by_whole_path(request):
+    django.contrib.auth.login(request, request.user)
+
+
+def by_import(request):
+    from django.contrib.auth import login as sign_in
+
+    sign_in(request, request.user)
+
+
+def by_relative_import(request):
+    from .test_audit import log_in_later
+
+    log_in_later(request)
+
+
+log_in = functools.partial(login, backend="django.contrib.auth.backends.ModelBackend")
+
+
+def by_partial(request):
+    log_in(request, request.user)
+
+
+def by_helper(request):
+    return log_in_later(request)
+
+
+def log_in_later(request):
+    def later():
+        login(request, request.user)
+
+    return later
+
+
+@functools.lru_cache
+def by_cached_function(request):
+    login(request, request.user)
+
+
+def by_closure(sign_in):
+    def by_closure(request):
+        sign_in(request, request.user)
+
+    return by_closure
+
+
+@api_view(["POST"])
+def by_api_view(request):
+    login(request, request.user)
+
+
+def by_refresh_token(request):
+    return RefreshToken.for_user(request.user)
+
+
+def by_serializer(request):
+    return TokenObtainPairSerializer.get_token(request.user)
+
+
+class ByGet(View):
+    def get(self, request):
+        login(request, request.user)
+
+
+class ByFormValid(FormView):
+    def form_valid(self, form):
+        return self.enter(form.user)
+
+    def enter(self, user):
+        login(self.request, user)
+
+
+class BySuper(ByFormValid):
+    def enter(self, user):
+        return super().enter(user)
+
+
+class ByProperty(View):
+    def get(self, request):
+        return HttpResponse(self.outcome)
+
+    @cached_property
+    def outcome(self):
+        return self.again
+
+    @property
+    def again(self):
+        login(self.request, self.request.user)
+
+
+class Instance:
+    def __call__(self, request):
+        self.enter(request)
+
+    @staticmethod
+    def enter(request):
+        login(request, request.user)
+
+    @classmethod
+    def by_class(cls, request):
+        cls.enter(request)
+
+    def harmless(self, request):
+        return HttpResponse()
+
+
+class Actions(ViewSet):
+    def create(self, request):
+        login(request, request.user)
+
+    def list(self, request):
+        return Response()
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        by_login,
+        by_alogin,
+        by_module,
+        by_whole_path,
+        by_import,
+        by_relative_import,
+        by_partial,
+        by_helper,
+        never_cache(by_login),
+        functools.partial(by_login),
+        by_cached_function,
+        by_closure(login),
+        by_api_view,
+        by_refresh_token,
+        by_serializer,
+        ByGet.as_view(),
+        ByFormValid.as_view(),
+        BySuper.as_view(),
+        ByProperty.as_view(),
+        Instance(),
+        functools.partial(Instance()),
+        Instance.by_class,
+        Actions.as_view({"post": "create"}),
+    ],
+)
+def test_code_that_logs_in(mount, view):
+    mount(path("", view))
+    [finding] = side_doors()
+    assert finding.why == "Its code makes a session or a token."
+    assert finding.view.startswith(f"{__name__}.")
+
+
+class Replaces(BySuper):
+    def enter(self, user):
+        return HttpResponse()
+
+
+class SignedIn(LoginRequiredMixin, ByGet):
+    pass
+
+
+@method_decorator(decorators.login_required, name="dispatch")
+class SignedInByDecorator(ByGet):
+    pass
+
+
+@method_decorator([never_cache, decorators.permission_required("x.y")], name="dispatch")
+class PermittedByDecorators(ByGet):
+    pass
+
+
+def with_code(request):
+    challenge = challenge_if_enabled(request.user)
+    return challenge or login(request, request.user)
+
+
+class Finishes(View):
+    def post(self, request):
+        login(request, auth_of_ours.finish_login(request.POST["challenge"]))
+
+
+def empty_cell():
+    def view(request):
+        return later
+
+    if view is None:
+        later = None
+    return view
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        with_code,
+        Finishes.as_view(),
+        Replaces.as_view(),
+        SignedIn.as_view(),
+        SignedInByDecorator.as_view(),
+        PermittedByDecorators.as_view(),
+        api_view(["POST"])(permission_classes([IsAuthenticated])(by_helper)),
+        Instance().harmless,
+        Actions.as_view({"get": "list"}),
+        empty_cell(),
+    ],
+)
+def test_code_that_logs_nobody_in(mount, view):
+    mount(path("", view))
+    assert found() == []
+
+
+def test_code_without_end_is_read_to_a_bound(mount, monkeypatch):
+    monkeypatch.setattr(code, "MAX_FUNCTIONS", 1)
+    mount(path("a/", by_login), path("b/", by_helper))
+    assert [url for url, _ in found()] == ["/a/"]
+
+
+# --- django-ninja ---
+
+
+class NinjaPaths:
+    """Like what django-ninja makes of operations, which may not be installed."""
+
+    def __init__(self, *operations):
+        self.operations = operations
+
+    def get_view(self):
+        def view(request):
+            return self
+
+        return view
+
+
+NinjaPaths.__module__, NinjaPaths.__qualname__ = doors.NINJA_VIEW.rsplit(".", 1)
+NinjaPaths.__name__ = NinjaPaths.__qualname__
+
+
+def operation(function, *guards):
+    return SimpleNamespace(view_func=function, auth_callbacks=list(guards))
+
+
+def reads_credentials(request, user_token: AuthTokenSerializer):
+    raise AssertionError
+
+
+def test_each_operation_of_ninja_is_looked_at(mount):
+    basic = type("HttpBasicAuth", (), {"__module__": "ninja.security.http"})
+    asking = type("Asking", (basic,), {"asks_second_factor": True})
+    operations = [
+        operation(function),
+        operation(by_login),
+        operation(by_helper, object()),
+        operation(reads_credentials),
+        operation(Instance().harmless, basic()),
+        operation(with_code, asking()),
+    ]
+    mount(NinjaPaths(*operations).get_view())
+    assert found() == [
+        ("/", f"{__name__}.by_login"),
+        ("/", f"{__name__}.reads_credentials"),
+        ("/", f"{__name__}.Instance.harmless"),
+    ]
+
+
+# --- Middleware ---
+
+
+class SesameMiddleware:
+    def __init__(self, get_response):
+        raise AssertionError
+
+
+SesameMiddleware.__module__ = "sesame.middleware"
+SesameMiddleware.__qualname__ = SesameMiddleware.__name__ = "AuthenticationMiddleware"
+
+
+class OwnMiddleware(SesameMiddleware):
+    pass
+
+
+class AskingMiddleware(SesameMiddleware):
+    asks_second_factor = True
+
+
+def function_middleware(get_response):
+    raise AssertionError
+
+
+def test_middleware_that_logs_in(settings):
+    names = [
+        "OwnMiddleware",
+        "AskingMiddleware",
+        "function_middleware",
+        "no_middleware",
+    ]
+    settings.ROOT_URLCONF = urls()
+    settings.MIDDLEWARE = [f"{__name__}.{name}" for name in names]
+    assert found() == [("*", own(OwnMiddleware))]
+
+
+# --- The password grant of django-oauth-toolkit ---
+
+
+@pytest.mark.parametrize(
+    ("names", "is_door"),
+    [
+        ({}, True),  # before 3.4
+        ({"COMPLIANT_BCP_RFC9700_PASSWORD_GRANT": False}, True),
+        ({"COMPLIANT_BCP_RFC9700_PASSWORD_GRANT": True}, False),
+    ],
+)
+def test_a_password_grant_that_is_refused(mount, monkeypatch, names, is_door):
+    package = SimpleNamespace(oauth2_settings=SimpleNamespace(**names))
+    monkeypatch.setitem(sys.modules, "oauth2_provider.settings", package)
+    mount(named("oauth2_provider.views.base.TokenView"))
+    assert bool(found()) is is_door
+
+
 # --- URLs ---
 
 
@@ -486,6 +1115,84 @@ def test_odd_callables(mount, view):
     assert found() == []
 
 
+class Endless:
+    def __call__(self, request):
+        raise AssertionError
+
+    def __getattr__(self, name):
+        return Endless()
+
+
+class Raises:
+    def __call__(self, request):
+        raise AssertionError
+
+    def __getattr__(self, name):
+        raise RuntimeError(name)
+
+
+def around_itself(request):
+    raise AssertionError
+
+
+def around_each_other(request):
+    raise AssertionError
+
+
+around_itself.__wrapped__ = around_itself
+around_each_other.__wrapped__ = functools.partial(around_each_other)
+
+
+def without_a_class():
+    def view(request):
+        return cls
+
+    if view is None:
+        cls = None
+    return view
+
+
+class Meta(type):
+    __mro__ = property(lambda cls: itertools.repeat(cls))
+
+    def __getattribute__(cls, name):
+        if name == "__qualname__":
+            raise RuntimeError
+        return super().__getattribute__(name)
+
+
+class Nameless(View, metaclass=Meta):
+    pass
+
+
+class EndlessClasses(APIView):
+    permission_classes = itertools.repeat(IsAuthenticated)
+    authentication_classes = itertools.count()
+
+
+@pytest.mark.parametrize(
+    ("make", "name", "error"),
+    [
+        (Endless, "Endless", "ValueError"),
+        (Raises, "Raises", "RuntimeError"),
+        (lambda: functools.partial(Raises()), "functools.partial", "RuntimeError"),
+        (lambda: around_itself, "around_itself", "ValueError"),
+        (lambda: around_each_other, "around_each_other", "ValueError"),
+        (without_a_class, "without_a_class.<locals>.view", "ValueError"),
+        (EndlessClasses.as_view, "EndlessClasses", "ValueError"),
+        (Nameless.as_view, "Nameless", "RuntimeError"),
+    ],
+)
+def test_a_view_that_cannot_be_looked_at(mount, settings, make, name, error):
+    mount(path("odd/", make()), path("login/", LoginView.as_view()))
+    odd, login = side_doors()
+    assert (odd.url, login.view) == ("/odd/", DJANGO_LOGIN)
+    assert odd.view == (name if name == "functools.partial" else f"{__name__}.{name}")
+    assert odd.why == f"It could not be looked at ({error})."
+    settings.TOTP_AUDIT_ALLOWED = {odd.view: "It only tells the time."}
+    assert side_doors() == [login]
+
+
 @pytest.mark.parametrize(
     "decorate", [functools.partial, never_cache, lambda view: never_cache(functools.partial(view))]
 )
@@ -493,6 +1200,57 @@ def test_a_login_in_disguise(mount, decorate):
     assert view_class(decorate(LoginView.as_view())) is LoginView
     mount(decorate(LoginView.as_view()))
     assert found() == [("/", DJANGO_LOGIN)]
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        path("admin/login/", RedirectView.as_view(url="/login/")),
+        path("admin/<path:rest>", function),
+        re_path("^admin/", function),
+        path("admin/", include([re_path("^login/$", function)])),
+    ],
+)
+def test_a_door_that_an_earlier_pattern_shuts(mount, first):
+    mount(first, path("admin/", admin.site.urls))
+    assert found() == []
+
+
+def test_an_earlier_pattern_is_a_door_itself(mount):
+    mount(path("admin/login/", LoginView.as_view()), path("admin/", admin.site.urls))
+    assert found() == [("/admin/login/", DJANGO_LOGIN)]
+
+
+def test_an_earlier_pattern_that_does_not_take_all(mount):
+    """Of the paths that lead to a view, the first pattern may take one."""
+    mount(
+        path("a/1/", function),
+        path("a/<int:number>/", LoginView.as_view()),
+        path("b/", function),
+        re_path("^b/", LoginView.as_view()),
+        re_path("^c/?$", LoginView.as_view()),
+        path("d/", function),
+        path("d/", include([re_path("^e/$", LoginView.as_view())])),
+    )
+    assert [url for url, _ in found()] == ["/a/<int:number>/", "/b/", "/c/?", "/d/e/"]
+
+
+def test_a_pattern_that_cannot_be_resolved(mount):
+    class Broken:
+        regex = "[^/]+"
+
+        def to_python(self, value):
+            raise RuntimeError
+
+    register_converter(Broken, "broken")
+    mount(path("<broken:value>/", function), path("login/", LoginView.as_view()))
+    assert found() == [("/login/", DJANGO_LOGIN)]
+
+
+def test_urls_that_include_themselves(settings):
+    settings.ROOT_URLCONF = itself = urls(path("login/", LoginView.as_view()))
+    itself.urlpatterns.append(path("again/", include(itself)))
+    assert found() == [("/login/", DJANGO_LOGIN)]
 
 
 def test_what_is_no_pattern_is_passed_over(mount):

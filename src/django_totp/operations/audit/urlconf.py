@@ -17,6 +17,7 @@ LOGIN_DECORATORS = {
     "allauth.account.decorators.verified_email_required",
     "django.contrib.admin.views.decorators.staff_member_required",
     "django.contrib.auth.decorators.login_required",
+    "django.contrib.auth.decorators.permission_required",
 }
 LOGIN_MIXINS = {
     "django.contrib.auth.mixins.LoginRequiredMixin",
@@ -84,6 +85,10 @@ def needs_login(view: Any) -> bool:
     return bool(within) or any(map(_guards, (*layers(view), *dispatch)))
 
 
+def is_function(thing: Any) -> bool:
+    return type(thing) is FunctionType
+
+
 def is_class(thing: Any) -> bool:
     """Return whether ``thing`` is a class, and does not only say so."""
     return issubclass(type(thing), type)
@@ -105,9 +110,10 @@ def full_name(thing: Any) -> str:
 
 def known_as(view: Any) -> str:
     """Return a name for ``view`` that asks nothing of it: it may raise whatever is asked."""
-    if type(view) is FunctionType:
+    made_by = vars(view).get("view_class", vars(view).get("cls")) if is_function(view) else view
+    if is_function(view) and not is_class(made_by):
         return f"{view.__module__}.{view.__qualname__}"
-    cls = view if is_class(view) else type(view)
+    cls = made_by if is_class(made_by) else type(view)
     module = vars(cls).get("__module__")
     return f"{module}.{vars(type)['__qualname__'].__get__(cls)}"
 

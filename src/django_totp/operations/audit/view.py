@@ -32,14 +32,27 @@ class View:
         if self.cls is not None:
             return list(map(public, lineage(self.cls)))
         if self.method is not None:
-            sites = lineage(type(self.method.__self__))
-            return [f"{site}.{self.method.__name__}" for site in sites]
+            return [f"{site}.{self._method_name}" for site in lineage(self._owner)]
         functions = filter(inspect.isfunction, self.layers)
         return [*map(full_name, functions), *lineage(type(self.layers[-1]))]
 
     @property
     def method(self) -> Any:
         return next(filter(inspect.ismethod, self.layers), None)
+
+    @property
+    def _owner(self) -> type:
+        """The class that methods are looked up in."""
+        thing = self.cls or (self.method.__self__ if self.method else self.layers[-1])
+        return thing if is_class(thing) else type(thing)
+
+    @property
+    def _method_name(self) -> str:
+        """The name by which the class calls the method, which may be made of another function."""
+        own = (item for base in bases(self._owner) for item in vars(base).items())
+        function = self.method.__func__
+        name: str = next((name for name, one in own if one is function), function.__name__)
+        return name
 
     @property
     def asks_second_factor(self) -> bool:
@@ -93,7 +106,7 @@ class View:
     @cached_property
     def calls(self) -> list[FunctionType]:
         """The functions that a request may come to, as far as they are known."""
-        cls = self.cls or type(self.method.__self__ if self.method else self.layers[-1])
+        cls = self._owner
         names = {"dispatch", *self.actions} if self.actions else HANDLERS
         if self.method is not None:
             names = frozenset()  # this method, and no other of its class
