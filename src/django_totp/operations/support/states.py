@@ -142,9 +142,9 @@ def in_state(state: State) -> Q:
     if state == State.ENABLED:
         return Q(confirmed_at__isnull=False) | Q(has_codes())
     if state == State.PENDING:
-        return Q(~Q(has_codes()), confirmed_at=None, created_at__gt=oldest)
+        return Q(confirmed_at=None, created_at__gt=oldest) & ~Q(has_codes())
     if state == State.EXPIRED:
-        return Q(~Q(has_codes()), confirmed_at=None, created_at__lte=oldest)
+        return Q(confirmed_at=None, created_at__lte=oldest) & ~Q(has_codes())
     capped = Q() if conf.TOTP_FAILURE_CAP is None else Q(failures__gte=conf.TOTP_FAILURE_CAP)
     return capped | Q(waiting_until__gt=now)
 
