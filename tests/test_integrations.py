@@ -203,10 +203,21 @@ class TestDjango:
         ("keys", {"KEY": "Renamed"}),
         ("keys", {"KEY": "Child"}),
         ("names", {}),
+        ("bare", {}),
+        ("routed", {}),
     ],
     ids=lambda value: "-".join(value.values()) if isinstance(value, dict) else value,
 )
 def test_a_project_of_another_kind(cases, environment):
+    _run(cases, environment)
+
+
+@pytest.mark.parametrize("cases", ["naive", "watched"])
+def test_a_project_of_another_kind_on_each_database(cases):
+    _run(cases, {})
+
+
+def _run(cases, environment):
     inherited = {name: value for name, value in os.environ.items() if "PYTEST" not in name}
     inherited["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
     options = [f"--ds=tests.variants.settings_{cases}", "-m", "not browser", "-q"]
