@@ -20,8 +20,6 @@ from proof import database
 from proof.client import Answer, Volley
 from proof.server import Server, running
 
-WIDTH = 8  # requests in a volley
-
 
 def main() -> int:
     options = _options()
@@ -56,7 +54,7 @@ def _run_one(options: argparse.Namespace) -> int:
         by_settings = sorted(scenarios.RACES, key=_settings)
         for settings, races in itertools.groupby(by_settings, key=_settings):
             env["SETTINGS"] = settings
-            with running(env) as server, Volley(server.port, WIDTH * 2) as volley:
+            with running(env) as server, Volley(server.port, scenarios.WIDTH * 2) as volley:
                 for race in races:
                     broken += _run_race(race, volley, server, options.rounds)
     return min(broken, 1)

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cryptography.fernet import InvalidToken
-from django.conf import settings
 from django.db import connections
 from django.test import override_settings
 
@@ -16,11 +15,10 @@ from django_totp.models import BackupCode, Totp
 from django_totp.operations.reencryption import reencrypt
 from proof.accounts import Account, enrolled, pending
 from proof.client import Answer, Call
-from proof.races import WIDTH
+from proof.keys import NEW_KEY, NEW_KEY_FIRST
 
+WIDTH = 8  # requests in a volley
 NO_WAIT = {"TOTP_FAILURE_LIMIT": 10_000, "TOTP_FAILURE_CAP": None}
-NEW_KEY = {"TOTP_ENCRYPTION_KEY": "bmV3LW5ldy1uZXctbmV3LW5ldy1uZXctbmV3LW5ldy0="}
-NEW_KEY_FIRST = {**NEW_KEY, "TOTP_ENCRYPTION_KEY_FALLBACKS": [settings.TOTP_ENCRYPTION_KEY]}
 
 
 @dataclass(frozen=True)

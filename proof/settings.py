@@ -76,6 +76,7 @@ ROOT_URLCONF = "proof.urls"
 SECRET_KEY = "only-for-the-proof-and-long-enough-for-HS256"
 TOTP_ENCRYPTION_KEY = "cHJvb2YtcHJvb2YtcHJvb2YtcHJvb2YtcHJvb2YtcHI="
 TOTP_THROTTLE_RATE = None
+TOTP_ADDRESS_THROTTLE_RATE = None  # all attacks come from one address
 USE_TZ = True
 WSGI_APPLICATION = "proof.wsgi.application"
 LOGGING = {
