@@ -20,9 +20,10 @@ export CHECK_PYTHON
 test: .venv/test
 	$(BIN)/python -m tests.run
 
-# The example, to try everything in a browser.
+# The example, to try everything in a browser. At another port: make demo PORT=8010
+demo: PORT ?= 8000
 demo: .venv/demo
-	$(BIN)/python example/demo.py
+	$(BIN)/python example/demo.py "$(PORT)"
 
 # Style, types, and which module may import which.
 lint: .venv/lint
@@ -55,10 +56,12 @@ clean:
 .venv/proof: GROUPS = --group proof
 .venv/mutation: GROUPS = --group mutation
 .venv/test .venv/demo .venv/lint .venv/matrix .venv/proof .venv/mutation: pyproject.toml | .venv
+	@echo "Installing what 'make $(@F)' needs into .venv. This may take a minute ..."
 	$(BIN)/python -m pip install --quiet --editable . $(GROUPS)
 	touch $@
 
 .venv:
 	@$(PYTHON) -c "$$CHECK_PYTHON"
+	@echo "Making .venv, and bringing its pip up to date ..."
 	$(PYTHON) -m venv .venv || { rm -rf .venv; exit 1; }
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1" || { rm -rf .venv; exit 1; }

@@ -25,10 +25,9 @@ def refuse_taken(address: str) -> None:
         socket.create_server((host, int(port)), family=family).close()
     except OSError as error:
         reason, _, _ = (error.strerror or str(error)).partition(" (")
-        command = f"{os.path.relpath(sys.executable)} {sys.argv[0]}"
+        other = int(port) + 1 if int(port) < 65535 else 8000
         sys.exit(
-            f"Cannot listen at {address}: {reason}.\n"
-            f"Give another address: {command} 127.0.0.1:{min(int(port) + 1, 65535)}"
+            f"Cannot listen at {address}: {reason}.\nGive another port: make demo PORT={other}"
         )
 
 

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db import connections
 from django.test import override_settings
 
-from django_totp.backup_code_utils import normalize
+from django_totp import spelling
 from django_totp.encryption import decrypt, keyed_digest
 from django_totp.models import BackupCode, Totp
 from django_totp.operations.reencryption import reencrypt
@@ -132,7 +132,9 @@ def moved_and_one_login(account: Account, answers: list[Answer]) -> str:
             secret = decrypt(row.secret_key) if row else ""
         except InvalidToken:
             return "LEFT UNDER THE OLD KEY"
-        digests = {code: keyed_digest(str(normalize(code))) for code in account.backup_codes}
+        digests = {
+            code: keyed_digest(str(spelling.backup_code(code))) for code in account.backup_codes
+        }
     if (secret, found) != (account.secret, digests):
         return "SECRET OR CODES LOST"
     return one_login(account, answers)

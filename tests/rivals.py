@@ -17,8 +17,8 @@ def act_after_reading(
     """Make ``act`` run after each of the next ``times`` reads of an enrollment."""
     find, left = TotpManager.find, [act] * times
 
-    def find_and_act(manager: TotpManager, user: Any) -> Any:
-        totp = find(manager, user)
+    def find_and_act(manager: TotpManager, user: Any, **told: Any) -> Any:
+        totp = find(manager, user, **told)
         if left:
             left.pop()()
         return totp

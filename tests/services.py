@@ -41,6 +41,11 @@ DATABASES: dict[str, dict[str, Any]] = {
         "OPTIONS": {"charset": "utf8mb4"},  # before Django 5.2 the default has no emoji
     },
 }
+SIDEDOORS = (
+    *("allauth", "dj_rest_auth", "djangosaml2", "djoser", "graphene_django", "graphql_jwt"),
+    *("knox", "mozilla_django_oidc", "ninja_jwt", "oauth2_provider", "sesame"),
+    *("social_django", "strawberry_django"),
+)
 CACHES = {
     "locmem": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
     "redis": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL},
@@ -125,7 +130,7 @@ def _check_browser() -> None:
 
 def _check_sidedoors() -> None:
     """Ask for the packages with login views that the audit is tried on."""
-    _find("allauth", "dj_rest_auth", "djoser", "knox", "social_django")
+    _find(*SIDEDOORS)
 
 
 def _check_field() -> None:

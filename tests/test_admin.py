@@ -2,15 +2,19 @@
 
 import logging
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from django import forms
 from django.contrib import admin
 from django.contrib.admin.models import CHANGE, DELETION, LogEntry
+from django.contrib.admin.views.main import ChangeList
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission
 from django.contrib.contenttypes.models import ContentType
 from django.db import connection
+from django.db.models import CharField, F
+from django.template import TemplateSyntaxError
 from django.test.utils import CaptureQueriesContext
 from django.urls import path, reverse
 from django.utils import timezone
@@ -103,6 +107,20 @@ def names_on(response):
     return re.findall(r'class="field-username"><a[^>]*>(\w+)@example\.com<', text_of(response))
 
 
+def nobody_but(nameless):
+    """Return a ``get_username`` that knows no name for one user."""
+    known = get_user_model().get_username
+    return lambda user: None if user.pk == nameless.pk else known(user)
+
+
+def hidden_fields(page):
+    """Return what the form on a confirmation page sends."""
+    fields = {}
+    for name, value in re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', page):
+        fields.setdefault(name, []).append(value)
+    return fields
+
+
 def permission_to(codename):
     return {"reset_two_factor": "reset_totp", "end_the_wait": "unlock_totp"}[codename]
 
@@ -129,6 +147,35 @@ class TestList:
         assert waits[0] == "ended by hand"
         assert str(until.year) in waits[1]
 
+    def test_no_wait_is_longer_than_the_longest(self, superuser, enroll):
+        enroll("waiting", waiting_until=timezone.now() + timedelta(days=4000), failures=7)
+        (wait,) = re.findall(r'class="field-wait">([^<]*)<', text_of(superuser.get(LIST)))
+        assert str((timezone.now() + timedelta(days=4000)).year) not in wait
+
+    def test_a_clock_that_was_once_ahead(self, superuser, enroll):
+        enroll("ahead", last_used_step=datetime(2100, 1, 1, tzinfo=UTC).timestamp() // 30)
+        (wait,) = re.findall(r'class="field-wait">([^<]*)<', text_of(superuser.get(LIST)))
+        assert "2100" in wait or "2099" in wait  # in whichever time zone
+        assert wait.endswith(", by a clock that was once ahead")
+
+    def test_enrollments_of_1_1(self, superuser, enroll, django_assert_max_num_queries):
+        for number in range(20):
+            store_backup_codes(enroll(f"user{number}").user, ["a", "b"])
+        Totp.objects.update(confirmed_at=None)
+        BackupCode.objects.update(digest=None)
+        with django_assert_max_num_queries(10):
+            page = text_of(superuser.get(LIST))
+        assert page.count('<td class="field-state">Enabled</td>') == 20
+        assert page.count('<td class="field-backup_codes_left">2 of 2 left</td>') == 20
+        assert len(names_on(superuser.get(LIST, {"state": "enabled"}))) == 20
+        assert names_on(superuser.get(LIST, {"state": "pending"})) == []
+
+    def test_a_user_without_a_name(self, superuser, totp, monkeypatch):
+        monkeypatch.setattr(get_user_model(), "get_username", nobody_but(totp.user))
+        get_user_model().objects.filter(pk=totp.user_id).update(email="post@example.com")
+        for url in (LIST, page_of(totp)):
+            assert ">post@example.com</a>" in text_of(superuser.get(url))
+
     def test_the_newest_come_first(self, superuser, enroll):
         for name in ("ada", "grace", "emmy"):
             enroll(name)
@@ -149,7 +196,7 @@ class TestList:
         many = statements()
         assert len(many) == len(few)
         assert not any("JOIN" in sql for sql in many if "backupcode" in sql)
-        assert sum("backupcode" in sql for sql in many) == 1
+        assert sum("backupcode" in sql for sql in many) == 2  # codes, enrollments that are on
         assert sum("COUNT" in sql for sql in many) == 4  # of the list, codes, enrollments, users
 
     def test_there_are_no_counts_beside_the_filters(self, superuser, totp):
@@ -220,12 +267,27 @@ class TestSearch:
             superuser.get(LIST, {"q": "ada@example.com"})
         assert not any("LIKE" in query["sql"] for query in queries)
 
+    def test_by_the_address(self, superuser):
+        model = get_user_model()
+        address = model.get_email_field_name()
+        ada = model.objects.get_by_natural_key("ada@example.com")
+        model.objects.filter(pk=ada.pk).update(**{address: "ada@lovelace.org"})
+        page = text_of(superuser.get(LIST, {"q": "LOVELACE"}))
+        assert page.count('class="field-username"') == 1
+        assert page_of(ada.totp) in page
+
+    def test_in_the_fields_that_a_subclass_names(self, superuser, monkeypatch):
+        monkeypatch.setattr(TotpAdmin, "search_fields", ["=algorithm"])
+        assert names_on(superuser.get(LIST, {"q": "ada"})) == []
+        assert len(names_on(superuser.get(LIST, {"q": "sha1"}))) == 3
+
     def test_where_a_part_is_in_many_names(self, superuser, monkeypatch):
         monkeypatch.setattr(totp_admin, "SEARCH_LIMIT", 1)
         assert names_on(superuser.get(LIST, {"q": "ada"})) == ["adam", "ada"]
 
     def test_names_that_are_no_text(self, superuser, monkeypatch):
         monkeypatch.setattr(get_user_model(), "USERNAME_FIELD", get_user_model()._meta.pk.name)
+        monkeypatch.setattr(get_user_model(), "EMAIL_FIELD", "nothing")
         assert names_on(superuser.get(LIST, {"q": "no key"})) == []
 
 
@@ -255,6 +317,15 @@ class TestDetail:
         page = text_of(superuser.get(page_of(totp)))
         assert "10 of 10 left" in page
         assert "Enabled" in page
+
+    def test_leads_to_the_user(self, superuser, totp):
+        meta = get_user_model()._meta
+        url = reverse(f"admin:{meta.app_label}_{meta.model_name}_change", args=[totp.user_id])
+        assert f'<a href="{url}">ada@example.com</a>' in text_of(superuser.get(page_of(totp)))
+
+    def test_where_users_have_no_pages(self, totp):
+        alone = TotpAdmin(Totp, admin.AdminSite(name="alone"))
+        assert alone.account(totp) == "ada@example.com"
 
     def test_changes_nothing(self, superuser, totp):
         page = text_of(superuser.get(page_of(totp)))
@@ -369,6 +440,188 @@ class TestReset:
         apply("reset_two_factor", totp, enroll("grace"))
         assert Totp.objects.count() == 2
         assert "Select from 1 to 1 enrollments" in text_of(superuser.get(LIST))
+
+
+@pytest.mark.parametrize("action", ["reset_two_factor", "end_the_wait"])
+class TestWhatWasShown:
+    """What is confirmed is done to the enrollments that were on the page, and to no other."""
+
+    @pytest.fixture(autouse=True)
+    def _waiting(self, totp):
+        Totp.objects.update(failures=7)
+
+    def confirm(self, client, page, **changes):
+        return client.post(LIST, {**hidden_fields(page), **changes})
+
+    def is_done(self, totp):
+        return not Totp.objects.filter(pk=totp.pk, failures=7).exists()
+
+    def test_it_is_done(self, superuser, totp, apply, action):
+        page = text_of(apply(action, totp, confirmed=False))
+        self.confirm(superuser, page)
+        assert self.is_done(totp)
+
+    @pytest.mark.parametrize("field", ["created_at", "confirmed_at"])
+    def test_another_enrollment_since(self, superuser, totp, enroll, apply, action, field):
+        other = enroll("grace", failures=7)
+        page = text_of(apply(action, totp, other, confirmed=False))
+        Totp.objects.filter(pk=totp.pk).update(**{field: F(field) + timedelta(microseconds=1)})
+        self.confirm(superuser, page)
+        assert not self.is_done(totp)
+        assert self.is_done(other)
+        told = text_of(superuser.get(LIST))
+        assert "1 enrollment had changed meanwhile and was left alone." in told
+
+    def test_one_that_is_confirmed_since(self, superuser, enroll, apply, action):
+        pending = enroll("grace", failures=7, confirmed_at=None)
+        page = text_of(apply(action, pending, confirmed=False))
+        Totp.objects.filter(pk=pending.pk).update(confirmed_at=timezone.now())
+        self.confirm(superuser, page)
+        assert not self.is_done(pending)
+
+    def test_wrong_codes_since(self, superuser, totp, apply, action):
+        page = text_of(apply(action, totp, confirmed=False))
+        Totp.objects.update(failures=8, version=F("version") + 1)
+        self.confirm(superuser, page)
+        assert not Totp.objects.filter(failures=8).exists()
+
+    def test_one_of_1_1_that_is_adopted_since(self, superuser, totp, apply, action):
+        Totp.objects.update(confirmed_at=None)
+        page = text_of(apply(action, totp, confirmed=False))
+        Totp.objects.update(confirmed_at=F("created_at"))
+        self.confirm(superuser, page)
+        assert self.is_done(totp)
+
+    def test_another_one_at_the_last_moment(self, superuser, totp, apply, action, monkeypatch):
+        page = text_of(apply(action, totp, confirmed=False))
+        later = {"created_at": F("created_at") + timedelta(microseconds=1)}
+        was_seen = totp_admin._was_seen
+
+        def and_then(*args):
+            seen = was_seen(*args)
+            Totp.objects.update(**later)
+            return seen
+
+        monkeypatch.setattr(totp_admin, "_was_seen", and_then)
+        self.confirm(superuser, page)
+        assert not self.is_done(totp)
+
+    def test_a_form_without_the_answer_is_about_what_is_there(self, superuser, totp, apply, action):
+        apply(action, totp)
+        assert self.is_done(totp)
+
+
+@pytest.mark.parametrize("action", ["reset_two_factor", "end_the_wait"])
+class TestWhoIsLeftAlone:
+    """Whoever has got hold of a session of the staff gets no further from there."""
+
+    @pytest.fixture
+    def grace(self, staff, action):
+        """Return a member of the staff who is signed in and may apply the action."""
+        client = staff("view_totp", permission_to(action))
+        return get_user_model().objects.get(pk=client.session["_auth_user_id"])
+
+    @pytest.fixture
+    def own(self, grace):
+        return self.enrolled(grace)
+
+    @pytest.fixture
+    def of_superuser(self, admin_user):
+        return self.enrolled(admin_user)
+
+    def enrolled(self, user):
+        return Totp.objects.create(
+            user=user, secret_key=encrypt("S"), confirmed_at=timezone.now(), failures=7
+        )
+
+    def is_left(self, totp):
+        return Totp.objects.filter(pk=totp.pk, failures=7, version=totp.version).exists()
+
+    def test_oneself_and_superusers(self, client, own, of_superuser, totp, apply, action):
+        page = text_of(apply(action, own, of_superuser, totp, confirmed=False))
+        assert "<li>grace@example.com (your own: ask another administrator)</li>" in page
+        assert "<li>root@example.com (a superuser: ask another superuser)</li>" in page
+        assert hidden_fields(page)["_selected_action"] == [str(totp.pk)]
+        apply(action, own, of_superuser, totp)
+        assert self.is_left(own)
+        assert self.is_left(of_superuser)
+        assert not Totp.objects.filter(pk=totp.pk, version=totp.version).exists()
+        told = text_of(client.get(LIST))
+        assert (
+            "Left alone: root@example.com (a superuser: ask another superuser); "
+            "grace@example.com (your own: ask another administrator)."
+        ) in told
+        assert "changed meanwhile" not in told
+        left = {str(own.pk), str(of_superuser.pk)}
+        assert not LogEntry.objects.filter(object_id__in=left).exists()
+
+    @pytest.mark.parametrize("confirmed", [True, False])
+    def test_nobody_else(self, client, own, apply, action, confirmed):
+        assert apply(action, own, confirmed=confirmed).status_code == 302
+        assert self.is_left(own)
+        assert "Left alone: grace@example.com (your own" in text_of(client.get(LIST))
+
+    def test_who_has_become_a_superuser_since(self, client, grace, totp, apply, action):
+        page = text_of(apply(action, totp, confirmed=False))
+        get_user_model().objects.filter(pk=totp.user_id).update(is_superuser=True)
+        client.post(LIST, hidden_fields(page))
+        assert Totp.objects.filter(pk=totp.pk, version=totp.version).exists()
+
+    def test_an_inactive_superuser(self, grace, of_superuser, apply, action):
+        get_user_model().objects.filter(pk=of_superuser.user_id).update(is_active=False)
+        apply(action, of_superuser)
+        assert self.is_left(of_superuser)
+
+    def test_a_superuser_helps_another_but_not_himself(
+        self, client, superuser, admin_user, make_user, apply, action
+    ):
+        own = self.enrolled(admin_user)
+        other = self.enrolled(make_user("emmy", is_superuser=True))
+        apply(action, own, other)
+        assert self.is_left(own)
+        assert not self.is_left(other)
+
+    def test_a_user_who_is_gone(self, superuser, totp, apply, action, monkeypatch):
+        monkeypatch.setattr(totp_admin, "current_users", lambda pks, using: {})
+        assert apply(action, totp).status_code == 302
+        assert Totp.objects.filter(pk=totp.pk, version=totp.version).exists()
+        assert "1 enrollment had changed meanwhile" in text_of(superuser.get(LIST))
+
+
+class TestThemes:
+    """tests/field looks at the pages of the real ones."""
+
+    def test_unfold_has_its_own_class(self, monkeypatch):
+        theirs = type("ModelAdmin", (admin.ModelAdmin,), {})
+        monkeypatch.setattr(totp_admin.apps, "is_installed", lambda name: name == "unfold")
+        monkeypatch.setattr(totp_admin, "import_string", {"unfold.admin.ModelAdmin": theirs}.get)
+        assert totp_admin._model_admin() is theirs
+
+    @pytest.mark.parametrize("theme", ["unfold", "jazzmin"])
+    def test_a_page_of_their_own(self, superuser, totp, apply, monkeypatch, theme):
+        monkeypatch.setattr(totp_admin.apps, "is_installed", lambda name: name == theme)
+        with pytest.raises(TemplateSyntaxError, match=f"'{theme}' is not a registered tag library"):
+            apply("reset_two_factor", totp, confirmed=False)
+
+    def test_the_theme_says_what_a_field_looks_like(self, superuser, totp, apply, monkeypatch):
+        page = text_of(apply("reset_two_factor", totp, confirmed=False))
+        assert 'class="vTextField form-control"' in page
+        widget = forms.TextInput(attrs={"class": "theirs"})
+        overrides = site.get_model_admin(Totp).formfield_overrides
+        monkeypatch.setitem(overrides, CharField, {"widget": widget})
+        page = text_of(apply("reset_two_factor", totp, confirmed=False))
+        assert re.search(r'<input type="text" name="reason"[^>]* class="theirs form-control"', page)
+
+    def test_as_a_mixin_before_the_class_of_a_theme(self, totp, superuser, rf):
+        class Pages(ChangeList):
+            pass
+
+        class Theme(admin.ModelAdmin):
+            def get_changelist(self, request, **kwargs):
+                return Pages
+
+        ours = type("Ours", (TotpAdmin, Theme), {})(Totp, site)
+        assert issubclass(ours.get_changelist(rf.get("/")), Pages)
 
 
 class TestEndTheWait:

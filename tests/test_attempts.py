@@ -107,13 +107,16 @@ def test_the_limits_are_settings(totp, settings):
 
 def test_a_right_code_ends_the_count_and_the_wait(totp):
     attempts.wrong(set_failures(9))
-    attempts.right(row(), last_used_step=7)
+    totp = row()
+    totp.move(**attempts.right(totp, last_used_step=7))
     assert (row().failures, row().waiting_until) == (0, None)
     assert (row().verifications, row().last_verified_at) == (1, NOON)
     assert row().last_used_step == 7
 
 
-@pytest.mark.parametrize("answer", [attempts.right, attempts.wrong])
+@pytest.mark.parametrize(
+    "answer", [lambda totp: attempts.move(totp, attempts.right(totp)), attempts.wrong]
+)
 def test_an_answer_to_a_row_that_was_moved_is_not_written(totp, answer):
     attempts.wrong(row())
     with pytest.raises(Moved):
@@ -160,10 +163,26 @@ def test_the_hundredth_wrong_code_turns_codes_off_until_a_backup_code(
     assert verify_totp_code(enrolled_user, otp(secret))
 
 
-def test_a_count_beyond_the_cap_of_wrong_backup_codes_goes_on(totp, enrolled_user):
-    set_failures(100)
+@pytest.mark.parametrize("codes", [True, False])
+@pytest.mark.parametrize(("failures", "is_counted"), [(98, True), (99, True), (100, False)])
+def test_wrong_backup_codes_do_not_go_beyond_the_cap(
+    totp, enrolled_user, codes, failures, is_counted
+):
+    if not codes:
+        totp.codes.delete()
+    set_failures(failures)
     assert not verify_backup_code(enrolled_user, "wrong")
-    assert row().failures == 101
+    assert row().failures == failures + is_counted
+
+
+def test_wrong_backup_codes_do_not_count_during_the_wait(totp, clock, enrolled_user, secret, otp):
+    attempts.wrong(set_failures(5))
+    for _ in range(200):
+        assert not verify_backup_code(enrolled_user, "wrong")
+    assert row().failures == 6
+    clock.shift(31)
+    assert not verify_backup_code(enrolled_user, "wrong")
+    assert row().failures == 7
 
 
 def test_a_strangers_success_does_not_end_the_count(totp, make_user, secret, otp):
@@ -419,6 +438,9 @@ class Protocol(RuleBasedStateMachine):
             return OFF
         if waits and self.waiting_until is not None and self.waiting_until > self.now:
             return REFUSED
+        is_waiting = self.waiting_until is not None and self.waiting_until > self.now
+        if not is_right and (is_waiting or self.failures >= CAP):
+            return False
         self.verifications += is_right
         self.failures = 0 if is_right else self.failures + 1
         wait = min(FIRST_WAIT * 2 ** (self.failures - LIMIT - 1), LONGEST_WAIT)

@@ -1,17 +1,26 @@
 """The start-up checks: each fires on what it is for, and is silent otherwise."""
 
+import itertools
 import subprocess
 import sys
 
 import pytest
+from django.contrib.auth import get_user_model
 from django.core.checks import Tags, run_checks
 from django.core.management import call_command
 from django.test import modify_settings
 from django.urls import include, path
-from rest_framework.authentication import BasicAuthentication
+from rest_framework.authentication import BasicAuthentication, SessionAuthentication
+from rest_framework.views import APIView
+from rest_framework_simplejwt.serializers import (
+    TokenObtainPairSerializer,
+    TokenObtainSlidingSerializer,
+)
+from rest_framework_simplejwt.tokens import AccessToken, RefreshToken, SlidingToken, api_settings
 
 from django_totp.checks.settings import MISTAKES, WEAKNESSES, YEAR
 from django_totp.encryption import MAKE_A_KEY
+from django_totp.views import jwt
 from django_totp.views.api import TotpStatusView
 from tests import services
 
@@ -20,23 +29,22 @@ ADMIN_LOGIN = "django.contrib.admin.sites.AdminSite.login"
 ODD = [None, "", "x", b"x", True, -1, 1.5, 10**30, (), [], {}, [None], object(), str]
 
 WRONG = {
-    "TOTP_ISSUER": ["", " ", ":", None, b"MyApp", 1, "x" * 201, "é" * 34],
-    "TOTP_MAX_BACKUP_CODES": [-1, True, 1.0, "10", None],
-    "TOTP_TOKEN_SALT": ["", None, b"salt"],
-    "TOTP_TOKEN_MAX_AGE": [0, -1, True, 120.0, "120", None, YEAR + 1],
-    "TOTP_DIGITS": [5, 9, "6", None, True],
-    "TOTP_PERIOD": [14, 121, "30", 30.0, None],
-    "TOTP_ALGORITHM": ["MD5", "sha1", "", None, ["SHA1"], {}],
-    "TOTP_VALID_WINDOW": [-1, True, "1", 1.0, None],
-    "TOTP_SETUP_MAX_AGE": [0, "3600", None, False, YEAR + 1],
-    "TOTP_FAILURE_LIMIT": [-1, True, "5", None],
-    "TOTP_LOCKOUT_SECONDS": [-1, True, 0.5, None],
-    "TOTP_LOCKOUT_MAX_SECONDS": [29, -1, "900", None, YEAR + 1],
+    "TOTP_ISSUER": ["", " ", ":", b"MyApp", 1, "x" * 201, "é" * 34],
+    "TOTP_MAX_BACKUP_CODES": [-1, True, 1.0, "10"],
+    "TOTP_TOKEN_SALT": ["", b"salt"],
+    "TOTP_TOKEN_MAX_AGE": [0, -1, True, 120.0, "120", YEAR + 1],
+    "TOTP_DIGITS": [5, 9, "6", True],
+    "TOTP_PERIOD": [14, 121, "30", 30.0],
+    "TOTP_ALGORITHM": ["MD5", "sha1", "", ["SHA1"], {}],
+    "TOTP_VALID_WINDOW": [-1, True, "1", 1.0],
+    "TOTP_SETUP_MAX_AGE": [0, "3600", False, YEAR + 1],
+    "TOTP_FAILURE_LIMIT": [-1, True, "5"],
+    "TOTP_LOCKOUT_SECONDS": [-1, True, 0.5],
+    "TOTP_LOCKOUT_MAX_SECONDS": [29, -1, "900", YEAR + 1],
     "TOTP_FAILURE_CAP": [5, 0, True, "100", 100.0],
-    "TOTP_REAUTHENTICATE": [1, 0, None, "False"],
-    "TOTP_REAUTHENTICATE_MAX_AGE": [-1, True, "300", None, YEAR + 1],
+    "TOTP_REAUTHENTICATE": [1, 0, "False"],
+    "TOTP_REAUTHENTICATE_MAX_AGE": [-1, True, "300", YEAR + 1],
     "TOTP_AUDIT_ALLOWED": [
-        None,
         [ADMIN_LOGIN],
         {ADMIN_LOGIN: " "},
         {"": "x"},
@@ -63,6 +71,7 @@ RIGHT = {
     "TOTP_AUDIT_ALLOWED": [{}, {ADMIN_LOGIN: "Only from the office."}],
 }
 WEAK = {
+    "TOTP_ISSUER": ["MyApp"],
     "TOTP_TOKEN_SALT": ["django-totp-token-salt"],
     "TOTP_TOKEN_MAX_AGE": [601],
     "TOTP_VALID_WINDOW": [2],
@@ -70,6 +79,7 @@ WEAK = {
     "TOTP_LOCKOUT_SECONDS": [0],
 }
 STRONG = {
+    "TOTP_ISSUER": ["My own"],
     "TOTP_TOKEN_SALT": ["my own"],
     "TOTP_TOKEN_MAX_AGE": [600, "600"],
     "TOTP_VALID_WINDOW": [1, 0, "1"],
@@ -103,6 +113,7 @@ def urls(*patterns):
 def ready_to_deploy(settings):
     """Give the project a configuration that nothing is to be said about."""
     settings.TOTP_AUDIT_ALLOWED = {ADMIN_LOGIN: "Only from the office."}
+    settings.TOTP_ISSUER = "A site of its own"
     settings.TOTP_TOKEN_SALT = "a salt of its own"
     settings.REST_FRAMEWORK = {**settings.REST_FRAMEWORK, "NUM_PROXIES": 1}
     settings.CACHES = {"default": services.CACHES["redis"]}
@@ -157,7 +168,7 @@ def test_the_hint_makes_a_key_that_the_check_accepts(settings):
     assert ids() == []
 
 
-@pytest.mark.parametrize("keys", [KEY, KEY.decode(), None, {KEY}, 1])
+@pytest.mark.parametrize("keys", [KEY, KEY.decode(), {KEY}, 1])
 def test_the_fallbacks_are_no_list(settings, keys):
     settings.TOTP_ENCRYPTION_KEY_FALLBACKS = keys
     [error] = messages()
@@ -291,17 +302,226 @@ def test_rest_framework_is_not_installed():
     assert "INSTALLED_APPS" in warning.hint
 
 
-@pytest.mark.usefixtures("ready_to_deploy")
-def test_basic_authentication_opens_our_endpoints(settings):
-    class OwnBasic(BasicAuthentication):
-        pass
+class OwnBasic(BasicAuthentication):
+    pass
 
-    class OwnStatus(TotpStatusView):
-        authentication_classes = (OwnBasic,)
 
-    settings.ROOT_URLCONF = urls(path("", include([path("totp/", OwnStatus.as_view())])))
+class BasicStatus(TotpStatusView):
+    authentication_classes = (OwnBasic,)
+
+
+class ChoosingStatus(TotpStatusView):
+    def get_authenticators(self):
+        return [*super().get_authenticators(), OwnBasic()]
+
+
+class InheritingStatus(ChoosingStatus):
+    permission_classes = ()
+
+
+class StatusByMethod(TotpStatusView):
+    def get_authenticators(self):
+        return [OwnBasic()] if self.request.method == "POST" else super().get_authenticators()
+
+
+class StatusOfAHelper(TotpStatusView):
+    def get_authenticators(self):
+        return list(make_authenticators())
+
+
+def make_authenticators():
+    yield OwnBasic()
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        BasicStatus.as_view(),
+        TotpStatusView.as_view(authentication_classes=[SessionAuthentication, OwnBasic]),
+        ChoosingStatus.as_view(),
+        InheritingStatus.as_view(),
+        StatusByMethod.as_view(),
+        StatusOfAHelper.as_view(),
+    ],
+)
+def test_basic_authentication_opens_our_endpoints(settings, view):
+    settings.ROOT_URLCONF = urls(path("", include([path("totp/", view)])))
+    [warning] = messages()
+    assert warning.id == "django_totp.W009"
+    assert not warning.is_serious()
+    assert "to enroll" in warning.hint
+
+
+class SessionsInPlaceOfBasic(BasicStatus):
+    def get_authenticators(self):
+        return [SessionAuthentication()]
+
+
+class PasswordAndCode(OwnBasic):
+    asks_second_factor = True
+
+
+class EndlessStatus(TotpStatusView):
+    authentication_classes = itertools.repeat(OwnBasic)
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        TotpStatusView.as_view(),
+        SessionsInPlaceOfBasic.as_view(),
+        TotpStatusView.as_view(authentication_classes=[PasswordAndCode]),
+        EndlessStatus.as_view(),
+        APIView.as_view(authentication_classes=[OwnBasic]),
+    ],
+)
+def test_a_password_alone_does_not_open_our_endpoints(settings, view):
+    settings.ROOT_URLCONF = urls(path("", view))
     assert ids() == []
-    assert ids(deploy=True) == ["django_totp.W009"]
+
+
+class Endless:
+    """A callable that has all attributes, each of them another one of its kind."""
+
+    def __call__(self, request):
+        raise AssertionError
+
+    def __getattr__(self, name):
+        return Endless()
+
+
+def test_an_odd_view_hides_no_other(settings):
+    settings.ROOT_URLCONF = urls(path("odd/", Endless()), path("", BasicStatus.as_view()))
+    assert ids() == ["django_totp.W009"]
+
+
+# --- What simplejwt is told ---
+
+
+class OwnObtain(TokenObtainPairSerializer):
+    @classmethod
+    def get_token(cls, user):
+        return super().get_token(user)
+
+
+class OwnValidate(OwnObtain):
+    def validate(self, attrs):
+        return super().validate(attrs)
+
+
+class OwnValidateOfParent(OwnValidate):
+    pass
+
+
+class SlidingObtain(OwnObtain):
+    token_class = SlidingToken
+
+
+class ObtainByItself:
+    @staticmethod
+    def get_token(user):
+        return RefreshToken.for_user(user)
+
+
+def named(cls):
+    return f"{cls.__module__}.{cls.__qualname__}"
+
+
+@pytest.fixture
+def simplejwt(monkeypatch):
+    """Return a function that sets settings of simplejwt where our views read them."""
+
+    def simplejwt(**values):
+        for name, value in values.items():
+            monkeypatch.setattr(api_settings, name, value)
+
+    return simplejwt
+
+
+@pytest.mark.parametrize("serializer", [TokenObtainPairSerializer, OwnObtain, ObtainByItself])
+def test_a_serializer_makes_our_tokens(simplejwt, serializer):
+    simplejwt(TOKEN_OBTAIN_SERIALIZER=named(serializer))
+    assert ids() == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        named(TokenObtainSlidingSerializer),
+        named(SlidingObtain),
+        "rest_framework_simplejwt.serializers.TokenObtainSerializer",
+        "rest_framework_simplejwt.serializers.TokenVerifySerializer",
+        "tests.no_such_module.Serializer",
+        "",
+        7,
+    ],
+)
+def test_a_serializer_makes_no_refresh_tokens(simplejwt, name):
+    simplejwt(TOKEN_OBTAIN_SERIALIZER=name)
+    error = next(message for message in messages() if message.id == "django_totp.E020")
+    assert repr(name) in error.msg
+    assert "TokenObtainPairSerializer" in error.hint
+
+
+@pytest.mark.parametrize("serializer", [OwnValidate, OwnValidateOfParent])
+def test_a_validate_of_its_own_is_not_called(simplejwt, serializer):
+    simplejwt(TOKEN_OBTAIN_SERIALIZER=named(serializer))
+    [warning] = messages()
+    assert warning.id == "django_totp.W014"
+    assert "USER_AUTHENTICATION_RULE" in warning.hint
+    assert "get_token" in warning.hint
+    assert not warning.is_serious()
+
+
+@pytest.mark.parametrize(
+    ("classes", "expected"),
+    [
+        ((AccessToken,), []),
+        ([AccessToken, type("OwnAccess", (AccessToken,), {})], []),
+        ((SlidingToken,), ["django_totp.E021"]),
+        ((RefreshToken,), ["django_totp.E021"]),
+        ((AccessToken, SlidingToken), ["django_totp.W013"]),
+        ((), []),
+        (None, []),
+    ],
+)
+def test_the_tokens_that_authenticate(simplejwt, classes, expected):
+    simplejwt(AUTH_TOKEN_CLASSES=classes)
+    assert ids() == expected
+
+
+@pytest.mark.parametrize("field", ["pk", "password"])
+def test_a_field_that_names_users(simplejwt, field):
+    simplejwt(USER_ID_FIELD=field)
+    assert ids() == []
+
+
+@pytest.mark.parametrize("field", ["no_such_field", "totp", "logentry", "", ["id"]])
+def test_a_field_that_the_user_model_lacks(simplejwt, field):
+    simplejwt(USER_ID_FIELD=field)
+    [error] = messages()
+    assert error.id == "django_totp.E022"
+    assert get_user_model()._meta.label in error.msg
+    assert repr(get_user_model()._meta.pk.name) in error.hint
+
+
+def test_simplejwt_does_not_matter_without_our_jwt_urls(settings, simplejwt):
+    settings.ROOT_URLCONF = urls(path("", include("django_totp.urls")))
+    simplejwt(
+        AUTH_TOKEN_CLASSES=[SlidingToken],
+        TOKEN_OBTAIN_SERIALIZER="tests.no_such_module.Serializer",
+        USER_ID_FIELD="no_such_field",
+    )
+    assert ids() == []
+
+
+def test_settings_of_simplejwt_that_cannot_be_read(simplejwt, monkeypatch):
+    """simplejwt raises then, wherever it is used."""
+    monkeypatch.setattr(jwt, "api_settings", object())
+    assert ids() == []
+
+
+# --- Addresses ---
 
 
 @pytest.mark.usefixtures("ready_to_deploy")
@@ -325,9 +545,9 @@ def test_what_is_around_does_not_matter_without_our_urls(settings, urlconf):
     settings.ROOT_URLCONF = urlconf
     settings.TOTP_THROTTLE_RATE = "nonsense"
     with modify_settings(INSTALLED_APPS={"remove": "rest_framework"}):
-        assert ids(deploy=True) == ["django_totp.W002"]
+        assert ids(deploy=True) == ["django_totp.W002", "django_totp.W012"]
 
 
 def test_a_project_without_urls(settings):
     del settings.ROOT_URLCONF
-    assert ids(deploy=True) == ["django_totp.W002"]
+    assert ids(deploy=True) == ["django_totp.W002", "django_totp.W012"]

@@ -34,6 +34,13 @@ def test_a_setting_that_is_absent_has_its_default(settings, name, default, other
 
 
 @pytest.mark.parametrize(("name", "default", "other"), SETTINGS)
+def test_none_is_the_default_where_it_means_nothing(settings, name, default, other):
+    """As ``os.getenv`` gives it."""
+    setattr(settings, name, None)
+    assert getattr(conf, name) == (default if other is not None else None)
+
+
+@pytest.mark.parametrize(("name", "default", "other"), SETTINGS)
 def test_a_setting_is_read_at_the_moment_of_use(settings, name, default, other):
     for value in (other, default, other):
         setattr(settings, name, value)

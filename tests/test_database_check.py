@@ -4,12 +4,14 @@ import io
 
 import pytest
 from cryptography.fernet import Fernet
-from django.core.checks import Tags, run_checks
+from django.core.checks import INFO, Tags, run_checks
 from django.core.management import call_command
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from django_totp.backup_code_utils import generate_backup_codes, store_backup_codes
-from django_totp.checks.database import SAMPLE, check_stored_rows
+from django_totp.checks.database import SAMPLE, check_adoption, check_stored_rows
+from django_totp.encryption import encrypt
 from django_totp.models import BackupCode, Totp
 
 pytestmark = pytest.mark.django_db
@@ -70,6 +72,9 @@ def test_the_oldest_and_the_newest_are_looked_at(enrolled_user, settings, place)
 def test_it_takes_a_bounded_number_of_queries(enrolled_user, django_assert_num_queries):
     with django_assert_num_queries(6):
         check_stored_rows(databases=["default"])
+    with CaptureQueriesContext(connection) as queries:
+        check_adoption(databases=["default"])
+    assert sum("django_totp_backupcode" in query["sql"] for query in queries) == 1
 
 
 @pytest.mark.parametrize("databases", [[], ()])  # None is all of them from Django 6.1 on
@@ -96,6 +101,22 @@ def test_a_database_that_has_no_such_tables_is_left_alone(enrolled_user, lose_ke
 
     lose_key()
     settings.DATABASE_ROUTERS = [Router()]
+    assert check() == []
+
+
+def test_enrollments_of_1_1_are_counted(enrolled_user, make_user):
+    Totp.objects.create(user=make_user("grace"), secret_key=encrypt("S"))
+    assert check() == []
+    Totp.objects.update(confirmed_at=None)
+    [message] = check()
+    assert message.id == "django_totp.W091"
+    assert message.msg.startswith("1 enrollments in the database 'default' were made by")
+    assert message.level == INFO
+
+
+def test_a_database_that_has_not_been_migrated_is_not_asked(enrolled_user, monkeypatch):
+    Totp.objects.update(confirmed_at=None)
+    monkeypatch.setattr(connection.introspection, "get_table_description", lambda *_: [])
     assert check() == []
 
 

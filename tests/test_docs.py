@@ -37,6 +37,11 @@ SHELL_BLOCKS = [
     for block in markdown.blocks(page.read_text(encoding="utf-8"), "sh")
     for line in block.splitlines()
 ]
+SETTINGS_OF_1_1 = {
+    "TOTP_RECOVERY_CONFIRM_URL",
+    "TOTP_RECOVERY_EMAIL_TEMPLATE",
+    "TOTP_DISABLED_EMAIL_TEMPLATE",
+}
 
 
 @pytest.mark.parametrize("page", markdown.pages(), ids=lambda page: page.name)
@@ -53,7 +58,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 @pytest.mark.parametrize("page", markdown.pages(), ids=lambda page: page.name)
 def test_settings_that_are_named_exist(page: Path) -> None:
     named = set(re.findall(r"\bTOTP_[A-Z][A-Z_]*\b", page.read_text(encoding="utf-8")))
-    assert named <= set(_settings())
+    assert named - (SETTINGS_OF_1_1 if page.name == "upgrading.md" else set()) <= set(_settings())
 
 
 @pytest.mark.parametrize("page", markdown.pages(), ids=lambda page: page.name)
@@ -109,7 +114,7 @@ def _check_pip(arguments: list[str]) -> None:
     project = tomllib.loads(markdown.read("pyproject.toml"))["project"]
     action, requirement = arguments
     assert action == "install"
-    assert requirement in {project["name"], f"{project['name']}>={project['version'][:3]}"}
+    assert requirement == f"{project['name']}>={project['version'].partition('.')[0]}"
 
 
 def _check_curl(arguments: list[str]) -> None:
@@ -162,6 +167,7 @@ def test_the_changelog_has_the_version_of_the_package() -> None:
 def test_the_migration_that_upgrading_names_exists() -> None:
     text = markdown.read("docs/upgrading.md")
     names = set(re.findall(r"`(\d{4}_\w+)`", text))
+    names.remove("0002_alter_backupcode_id_alter_totp_id")  # what projects may have beside it
     assert names == {"0002_attempts_and_digests"}
     assert all((SOURCE / "migrations" / f"{name}.py").is_file() for name in names)
 

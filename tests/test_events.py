@@ -126,14 +126,8 @@ def test_a_receiver_that_raises_breaks_nothing(signal, user, caplog):
 # --- Verifications ---
 
 
-def test_a_code_that_was_accepted_is_recorded(log, received, user):
-    events.verified(user, None, method="totp", refused="")
-    assert [(record.event, record.levelname) for record in log.records] == [("verified", "INFO")]
-    assert received == []
-
-
 def test_a_code_that_was_refused_is_recorded_and_signalled(log, received, user):
-    events.verified(user, None, method="backup_code", refused="wrong")
+    events.refused(user, None, method="backup_code", reason="wrong")
     [record], [(_, arguments)] = log.records, received
     assert (record.event, record.levelname) == ("verification_failed", "WARNING")
     assert (record.method, record.reason) == ("backup_code", "wrong")

@@ -201,8 +201,16 @@ class TestDjango:
         ("keys", {"KEY": "Renamed"}),
         ("keys", {"KEY": "Child"}),
         ("names", {}),
+        ("bare", {}),
+        ("related", {}),
+        ("routed", {}),
     ],
     ids=lambda value: "-".join(value.values()) if isinstance(value, dict) else value,
 )
 def test_a_project_of_another_kind(cases, environment):
     run_cases(VARIANTS / f"cases_{cases}.py", environment)
+
+
+@pytest.mark.parametrize("cases", ["naive", "watched"])
+def test_a_project_of_another_kind_on_each_database(cases):
+    run_cases(VARIANTS / f"cases_{cases}.py", {})

@@ -2,16 +2,18 @@
 
 import os
 import re
+import shutil
+import socket
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-import django_totp
 from django_totp.conf import conf
-from tests import markdown
+from tests import markdown, scratch
 
 README = markdown.read("README.md")
 INSTALL = markdown.sections(README, 2)["Install"]
@@ -40,62 +42,230 @@ requests = replay.Replay({"ada": ada}).play(README)
 print(f"{requests} requests were answered as the README says.")
 """
 
+# What a project has that knows REST framework already: permissions, authentication of its own,
+# apps with middleware, and a page of a single-page app that takes every path that is left.
+EXISTING_SETTINGS = """
+INSTALLED_APPS = (*INSTALLED_APPS, "mysite.headers", "rest_framework.apps.RestFrameworkConfig")
+MIDDLEWARE.insert(0, "mysite.headers.middleware")
+REST_FRAMEWORK = {
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_AUTHENTICATION_CLASSES": (
+        "rest_framework.authentication.BasicAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ),
+    "PAGE_SIZE": 7,
+}
+"""
+EXISTING_URLS = """
+from django.http import HttpResponse
+from django.urls import re_path
+from rest_framework.decorators import api_view
+from rest_framework.response import Response
+
+@api_view()
+def mine(request):
+    return Response({"name": request.user.get_username()})
+
+urlpatterns += [path("mine/", mine), re_path("", lambda request: HttpResponse("<!doctype html>"))]
+"""
+HEADERS = """
+def middleware(get_response):
+    def add(request):
+        response = get_response(request)
+        response.headers["Access-Control-Allow-Origin"] = "https://app.example.com"
+        return response
+    return add
+"""
+
+# Run in it before and after: who gets in at the view that it had all along.
+DOORS = """
+import base64
+import django
+django.setup()
+from django.contrib.auth import get_user_model
+from django.test import Client
+from django.test.utils import setup_test_environment
+setup_test_environment()
+user, _ = get_user_model().objects.get_or_create(username="old")
+user.set_password("pw")
+user.save()
+signed_in = Client()
+signed_in.force_login(user)
+basic = "Basic " + base64.b64encode(b"old:pw").decode()
+answers = [
+    Client().get("/mine/"),
+    Client().get("/mine/", headers={"Authorization": basic}),
+    signed_in.get("/mine/"),
+    Client().get("/anything/"),
+]
+print([answer.status_code for answer in answers], answers[0]["Access-Control-Allow-Origin"])
+"""
+
 
 @pytest.fixture
-def scratch(tmp_path: Path) -> Path:
-    """Return a project fresh from ``startproject``, with stand-ins for ``python`` and ``pip``.
-
-    ``python`` is the interpreter of the tests. ``pip`` only notes what it is asked for: the
-    package that is under test is there already.
-    """
-    _script(tmp_path / "bin" / "python", f'exec "{sys.executable}" "$@"')
-    _script(tmp_path / "bin" / "pip", f'echo "$@" >> "{tmp_path}/pip"')
-    _run(tmp_path, "python -m django startproject mysite .")
-    return tmp_path
+def project(tmp_path: Path) -> Path:
+    return scratch.start(tmp_path)
 
 
-def _script(path: Path, command: str) -> None:
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(f"#!/bin/sh\n{command}\n")
-    path.chmod(0o755)
-
-
-def _run(directory: Path, commands: str) -> str:
-    """Return what ``commands`` print, run by one shell that stops at the first failure."""
-    package = Path(django_totp.__file__).parents[1]
-    environment = {
-        "PATH": f"{directory / 'bin'}{os.pathsep}{os.environ['PATH']}",
-        "PYTHONWARNINGS": "error",
-        "PYTHONPATH": f"{package}{os.pathsep}{markdown.ROOT}",
-    }
-    done = subprocess.run(
-        ["bash", "-euc", commands], cwd=directory, env=environment, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
-@pytest.mark.slow
-def test_the_four_steps_make_a_project_that_logs_in(scratch: Path) -> None:
-    install, migrate, *_ = markdown.blocks(INSTALL, "sh")
+def _paste(project: Path) -> None:
     settings, urls = markdown.blocks(INSTALL, "python")
-    for name, addition in (("settings", settings), ("urls", urls)):
-        with (scratch / "mysite" / f"{name}.py").open("a") as module:
-            module.write(f"\n{addition}")
-    (scratch / "exchange.py").write_text(EXCHANGE)
+    scratch.append(project, "settings", settings)
+    scratch.append(project, "urls", urls)
 
-    printed = _run(
-        scratch,
-        f"{install}\n{migrate}\n"
-        "python manage.py check --fail-level WARNING\n"
-        "python manage.py totp_audit || echo 'The audit found something.'\n"
-        "DJANGO_SETTINGS_MODULE=mysite.settings python exchange.py\n",
-    )
 
+def _follow(project: Path, *last: str) -> str:
+    """Return what the commands of the README print, and those of ``last`` after them."""
+    install, migrate, *_ = markdown.blocks(INSTALL, "sh")
+    (project / "exchange.py").write_text(EXCHANGE)
+    commands = [
+        install,
+        "python manage.py check",
+        migrate,
+        "python manage.py totp_audit || echo 'The audit found something.'",
+        "export DJANGO_SETTINGS_MODULE=mysite.settings",
+        "python exchange.py",
+        *last,
+    ]
+    printed = scratch.run(project, "\n".join(commands))
     assert "curl to port 8000 gets ['access', 'is_totp_enabled', 'refresh']." in printed
     assert "5 requests were answered as the README says." in printed
     assert "django.contrib.admin.sites.AdminSite.login" in printed
-    assert (scratch / "pip").read_text().split() == ["install", PROJECT["name"]]
+    return printed
+
+
+@pytest.mark.slow
+def test_the_four_steps_make_a_project_that_logs_in(project: Path) -> None:
+    _paste(project)
+    _follow(project, "python manage.py check --fail-level WARNING")
+    version = PROJECT["version"].partition(".")[0]
+    assert (project / "pip").read_text().split() == ["install", f"{PROJECT['name']}>={version}"]
+
+
+@pytest.mark.slow
+def test_the_four_steps_leave_a_project_what_it_has(project: Path) -> None:
+    scratch.append(project, "settings", EXISTING_SETTINGS)
+    scratch.append(project, "urls", EXISTING_URLS)
+    (project / "mysite" / "headers.py").write_text(HEADERS)
+    (project / "doors.py").write_text(DOORS)
+    doors = "DJANGO_SETTINGS_MODULE=mysite.settings python doors.py"
+    before = scratch.run(project, f"python manage.py migrate -v 0\n{doors}")
+    assert before == "[401, 200, 200, 200] https://app.example.com\n"
+
+    _paste(project)
+    assert _follow(project, doors).endswith(before)
+
+
+def _settings(**project: Any) -> dict[str, Any]:
+    """Return the settings of a project after what the README adds to them."""
+    return markdown.run(markdown.blocks(INSTALL, "python")[0], **project)
+
+
+class TestSettings:
+    """What the README adds to ``settings.py``, in projects of many kinds."""
+
+    JWT = "rest_framework_simplejwt.authentication.JWTAuthentication"
+    SESSION = "rest_framework.authentication.SessionAuthentication"
+    BASIC = "rest_framework.authentication.BasicAuthentication"
+    STATELESS = "rest_framework_simplejwt.authentication.JWTStatelessUserAuthentication"
+
+    @pytest.fixture(autouse=True)
+    def _key(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("TOTP_ENCRYPTION_KEY", "from the environment")
+
+    @pytest.mark.parametrize(
+        ("apps", "added"),
+        [
+            ([], ["rest_framework", "django_totp"]),
+            (("rest_framework", "own"), ["django_totp"]),
+            (["rest_framework.apps.RestFrameworkConfig"], ["django_totp"]),
+            (["django_totp"], ["rest_framework"]),
+            (["rest_framework.authtoken"], ["rest_framework", "django_totp"]),
+            (["own", "django_totp.apps.DjangoTotpConfig", "rest_framework"], []),
+        ],
+    )
+    def test_no_app_stands_twice(self, apps: Any, added: list[str]) -> None:
+        assert _settings(INSTALLED_APPS=apps)["INSTALLED_APPS"] == [*apps, *added]
+
+    @pytest.mark.parametrize(
+        ("apps", "rest", "classes"),
+        [
+            ([], None, [JWT]),
+            ([], {}, [JWT]),
+            (["rest_framework"], None, [JWT, SESSION]),
+            (["rest_framework"], {"PAGE_SIZE": 7}, [JWT, SESSION]),
+            ([], {"PAGE_SIZE": 7}, [JWT, SESSION]),
+            (["rest_framework"], {"DEFAULT_AUTHENTICATION_CLASSES": None}, [JWT, SESSION]),
+            (["rest_framework"], {"DEFAULT_AUTHENTICATION_CLASSES": []}, [JWT]),
+            (
+                ["rest_framework"],
+                {"DEFAULT_AUTHENTICATION_CLASSES": (SESSION, BASIC)},
+                [JWT, SESSION, BASIC],
+            ),
+            (
+                ["rest_framework"],
+                {"DEFAULT_AUTHENTICATION_CLASSES": [SESSION, JWT]},
+                [SESSION, JWT],
+            ),
+            (["rest_framework"], {"DEFAULT_AUTHENTICATION_CLASSES": (STATELESS,)}, (STATELESS,)),
+        ],
+    )
+    def test_tokens_come_to_what_is_there(self, apps: Any, rest: Any, classes: Any) -> None:
+        project = {} if rest is None else {"REST_FRAMEWORK": rest}
+        added = _settings(INSTALLED_APPS=apps, **project)["REST_FRAMEWORK"]
+        assert added == {**(rest or {}), "DEFAULT_AUTHENTICATION_CLASSES": classes}
+
+    def test_pasted_twice_is_pasted_once(self) -> None:
+        once = _settings(INSTALLED_APPS=["own"])
+        twice = _settings(**once)
+        assert {name: twice[name] for name in twice if name.isupper()} == {
+            name: once[name] for name in once if name.isupper()
+        }
+
+    def test_a_project_that_imports_them_sees_settings_only(self) -> None:
+        names = {name for name in _settings(INSTALLED_APPS=[]) if not name.startswith("_")}
+        assert {name for name in names if not name.isupper()} == {"os"}
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+class TestDemo:
+    def _make(self, *arguments: str) -> list[str]:
+        """Return the lines of commands that make would run, were nothing installed yet."""
+        command = ["make", "--dry-run", "--always-make", *arguments]
+        environment = {"PATH": os.environ["PATH"]}
+        return subprocess.check_output(
+            command, cwd=markdown.ROOT, env=environment, text=True
+        ).splitlines()
+
+    def test_the_port_is_chosen(self) -> None:
+        [named] = re.findall(r"`(make demo PORT=\w+)`", README)
+        assert self._make(*named.split()[1:])[-1] == '.venv/bin/python example/demo.py "8010"'
+        assert self._make("demo")[-1] == '.venv/bin/python example/demo.py "8000"'
+
+    def test_it_says_what_takes_so_long(self) -> None:
+        lines = self._make("demo")
+        for slow in ("-m venv .venv", "pip install --quiet --editable"):
+            [place] = [number for number, line in enumerate(lines) if slow in line]
+            assert lines[place - 1].startswith("echo ")
+
+    def test_a_port_that_is_taken_names_the_way_out(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = taken.getsockname()[1]
+            done = subprocess.run(
+                [sys.executable, "example/demo.py", str(port)],
+                cwd=markdown.ROOT,
+                capture_output=True,
+                text=True,
+            )
+        assert done.returncode == 1
+        assert f"Cannot listen at 127.0.0.1:{port}" in done.stderr
+        other = port + 1 if port < 65535 else 8000
+        assert f"Give another port: make demo PORT={other}" in done.stderr
+
+
+def test_a_checkout_installs_itself() -> None:
+    """By name, ``pip`` would take the 1.1 of another publisher where there is no 2.0."""
+    [line] = [line for line in INSTALL.splitlines() if "From a checkout" in line]
+    assert "`pip install .`" in line
 
 
 def test_there_are_four_steps() -> None:

@@ -5,38 +5,52 @@ from dataclasses import dataclass
 from typing import Any
 
 from django import forms
+from django.apps import apps
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.models import CHANGE, DELETION, LogEntry
-from django.contrib.admin.utils import display_for_value
+from django.contrib.admin.utils import display_for_value, quote
 from django.contrib.admin.views.main import ChangeList
-from django.contrib.auth import get_user_model
 from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import PermissionDenied
-from django.db.models import QuerySet
+from django.db.models import CharField, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.urls import NoReverseMatch, reverse
 from django.utils.formats import number_format
+from django.utils.html import format_html
+from django.utils.module_loading import import_string
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext, ngettext_lazy
 
 from .exceptions import TotpError
 from .models import Totp
 from .operations.support import (
+    CodeCount,
     State,
+    act_upon,
     count_at_most,
     count_codes,
+    current_users,
+    identity_of,
     in_state,
     is_capped,
+    refusal,
+    refused_until,
+    search_fields,
     search_users,
     state_of,
     waiting_until,
 )
 from .totp import disable_totp, end_wait
+from .users import name_of
 
 COUNT_LIMIT = 100_000  # users: tens of milliseconds
 SEARCH_LIMIT = 1000
 SELECTION_LIMIT = 100  # a page; more at once is rather a slip than support
+THEMES = ("unfold", "jazzmin")  # which have no look of their own for Django's plain forms
+TEMPLATE = "admin/django_totp/totp/confirmation.html"
+SEEN = "seen"
 
 
 @dataclass(frozen=True)
@@ -89,14 +103,14 @@ UNLOCK = Remedy(
 )
 
 
-class ReasonForm(forms.Form):
-    reason = forms.CharField(
-        label=gettext_lazy("Reason"),
-        help_text=gettext_lazy("For the history of the user and the log. Put no secret here."),
-        max_length=200,
-        required=False,
-        widget=forms.TextInput(attrs={"class": "vTextField"}),
-    )
+# A field of no model, for the theme to say what its form field looks like.
+REASON = CharField(
+    name="reason",
+    verbose_name=gettext_lazy("Reason"),
+    help_text=gettext_lazy("For the history of the user and the log. Put no secret here."),
+    max_length=200,
+    blank=True,
+)
 
 
 class StateFilter(admin.SimpleListFilter):
@@ -111,7 +125,7 @@ class StateFilter(admin.SimpleListFilter):
         return queryset.filter(in_state(State(value))) if value in State.values else queryset
 
 
-class TotpChangeList(ChangeList):
+class CountsCodes(ChangeList):
     """A page of enrollments. Codes are counted for the rows of this page alone."""
 
     def get_results(self, request: HttpRequest) -> None:
@@ -121,8 +135,15 @@ class TotpChangeList(ChangeList):
             totp.code_count = counts[totp.pk]
 
 
+def _model_admin() -> Any:
+    """Return the class to derive from. Some of Unfold's pages work with its own alone."""
+    if apps.is_installed("unfold"):
+        return import_string("unfold.admin.ModelAdmin")
+    return admin.ModelAdmin
+
+
 @admin.register(Totp)
-class TotpAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class TotpAdmin(_model_admin()):  # type: ignore[misc]  # what it is says the project
     """Shows enrollments to whom ``view_totp`` is given; ``reset_totp`` and ``unlock_totp`` act."""
 
     actions = ("reset_two_factor", "end_the_wait")
@@ -135,7 +156,7 @@ class TotpAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     )
     list_filter = (StateFilter,)
     fields = (
-        "user",
+        "account",
         "state",
         "created_at",
         "confirmed_at",
@@ -155,24 +176,29 @@ class TotpAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     show_facets = admin.ShowFacets.NEVER
     search_help_text = gettext_lazy("Searching for the full name is fastest.")
 
-    def get_search_fields(self, request: HttpRequest) -> tuple[str, ...]:
-        return (f"user__{get_user_model().USERNAME_FIELD}",)
+    def get_search_fields(self, request: HttpRequest) -> Any:
+        return self.search_fields or [f"user__{path}" for path in search_fields()]
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
         # A join would be searched twice, for the count and for the page.
-        found = search_users(search_term, limit=SEARCH_LIMIT) if search_term else None
+        is_ours = search_term and not self.search_fields
+        found = search_users(search_term, limit=SEARCH_LIMIT) if is_ours else None
         if found is None:
-            return super().get_search_results(request, queryset, search_term)
+            plain: tuple[QuerySet[Any], bool] = super().get_search_results(
+                request, queryset, search_term
+            )
+            return plain
         return queryset.filter(user__in=found), False
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         # A join would be made for all the rows that a later page skips.
-        return super().get_queryset(request).prefetch_related("user")
+        rows: QuerySet[Any] = super().get_queryset(request)
+        return rows.prefetch_related("user")
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
-        return TotpChangeList
+        return type("TotpChangeList", (CountsCodes, super().get_changelist(request, **kwargs)), {})
 
     def lookup_allowed(self, lookup: str, value: Any, request: Any = None) -> bool:
         # By default the query string may ask how a secret_key begins, letter by letter.
@@ -196,37 +222,51 @@ class TotpAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return request.user.has_perm("django_totp.unlock_totp")
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
-        return super().changelist_view(request, {"adoption": _adoption, **(extra_context or {})})
+        context = {"adoption": _adoption, **(extra_context or {})}
+        page: HttpResponse = super().changelist_view(request, context)
+        return page
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
     ) -> HttpResponse:
         context = {"show_delete": False, **(extra_context or {})}
-        return super().change_view(request, object_id, form_url, context)
+        page: HttpResponse = super().change_view(request, object_id, form_url, context)
+        return page
 
     def delete_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> Any:
         raise PermissionDenied
 
     @admin.display(description=gettext_lazy("user"))
     def username(self, totp: Totp) -> str:
-        return str(totp.user.get_username())
+        return name_of(totp.user)
+
+    @admin.display(description=gettext_lazy("user"))
+    def account(self, totp: Totp) -> str:
+        # Django would show the str() of the user, which fails where there is no name.
+        meta = totp.user._meta
+        name = f"{self.admin_site.name}:{meta.app_label}_{meta.model_name}_change"
+        try:
+            url = reverse(name, args=[quote(totp.user.pk)])
+        except NoReverseMatch:
+            return name_of(totp.user)
+        return format_html('<a href="{}">{}</a>', url, name_of(totp.user))
 
     @admin.display(description=gettext_lazy("state"))
     def state(self, totp: Totp) -> str:
-        return str(state_of(totp).label)
+        return str(state_of(totp, self._codes(totp)).label)
 
     @admin.display(description=gettext_lazy("waiting until"))
     def wait(self, totp: Totp) -> str:
         if is_capped(totp):
             return _("ended by hand")
+        if until := refused_until(totp):
+            text = _("%(time)s, by a clock that was once ahead")
+            return text % {"time": display_for_value(until, "")}
         return display_for_value(waiting_until(totp), self.get_empty_value_display())
 
     @admin.display(description=gettext_lazy("backup codes"))
     def backup_codes_left(self, totp: Totp) -> str:
-        count = (
-            getattr(totp, "code_count", None) or count_codes([totp], using=totp.database)[totp.pk]
-        )
-        return _("%(left)d of %(total)d left") % count._asdict()
+        return _("%(left)d of %(total)d left") % self._codes(totp)._asdict()
 
     @admin.action(permissions=["reset"], description=RESET.title)
     def reset_two_factor(self, request: HttpRequest, queryset: QuerySet[Any]) -> Any:
@@ -238,21 +278,34 @@ class TotpAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     def _apply(self, remedy: Remedy, request: HttpRequest, queryset: QuerySet[Any]) -> Any:
         """Ask for confirmation or, where that is given, apply ``remedy`` to the selected users."""
-        totps = list(queryset[: SELECTION_LIMIT + 1])
-        if not 1 <= len(totps) <= SELECTION_LIMIT:
+        chosen = list(queryset.prefetch_related(None)[: SELECTION_LIMIT + 1])
+        if not 1 <= len(chosen) <= SELECTION_LIMIT:
             text = _("Select from 1 to %(limit)d enrollments that still exist.")
             self.message_user(request, text % {"limit": SELECTION_LIMIT}, messages.ERROR)
             return None
-        form = ReasonForm(request.POST if "confirmed" in request.POST else None)
-        if not form.is_valid():
-            return self._confirmation(remedy, request, totps, form)
-        reason = form.cleaned_data["reason"]
-        done = [totp for totp in totps if _succeeds(remedy, request, totp, reason)]
-        self._report(remedy, request, len(done))
+        totps, refused = _allowed(request.user, chosen)
+        form = self._reason_form(request)
+        if totps and not form.is_valid():
+            return self._confirmation(remedy, request, totps, refused, form)
+        seen = [totp for totp in totps if _was_seen(totp, request)]
+        done = [totp for totp in seen if _succeeds(remedy, request, totp, form)]
+        self._report(remedy, request, len(done), refused)
         return None
 
+    def _reason_form(self, request: HttpRequest) -> forms.Form:
+        """Return the form on the confirmation page, with what was typed there."""
+        form = forms.Form(request.POST if "confirmed" in request.POST else None)
+        form.fields["reason"] = field = self.formfield_for_dbfield(REASON, request)
+        field.widget.attrs["class"] = f"{field.widget.attrs.get('class', '')} form-control".strip()
+        return form
+
     def _confirmation(
-        self, remedy: Remedy, request: HttpRequest, totps: list[Totp], form: ReasonForm
+        self,
+        remedy: Remedy,
+        request: HttpRequest,
+        totps: list[Totp],
+        refused: list[tuple[str, Any]],
+        form: forms.Form,
     ) -> HttpResponse:
         request.current_app = self.admin_site.name
         context = {
@@ -260,16 +313,24 @@ class TotpAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             "title": remedy.title,
             "remedy": remedy,
             "totps": totps,
+            "names": [name_of(totp.user) for totp in totps],
+            "refused": refused,
+            "seen": [_seal(totp) for totp in totps],
+            "seen_name": SEEN,
             "form": form,
             "opts": self.opts,
             "media": self.media,
             "action_checkbox_name": ACTION_CHECKBOX_NAME,
             "cancel_url": request.get_full_path(),
         }
-        return TemplateResponse(request, "admin/django_totp/totp/confirmation.html", context)
+        themes = [theme for theme in THEMES if apps.is_installed(theme)]
+        templates = [TEMPLATE.replace("confirmation", theme) for theme in themes]
+        return TemplateResponse(request, [*templates, TEMPLATE], context)
 
-    def _report(self, remedy: Remedy, request: HttpRequest, done: int) -> None:
-        missed = len(request.POST.getlist(ACTION_CHECKBOX_NAME)) - done
+    def _report(
+        self, remedy: Remedy, request: HttpRequest, done: int, refused: list[tuple[str, Any]]
+    ) -> None:
+        missed = len(request.POST.getlist(ACTION_CHECKBOX_NAME)) - done - len(refused)
         if done:
             self.message_user(request, remedy.done % {"count": done}, messages.SUCCESS)
         if missed:
@@ -279,13 +340,56 @@ class TotpAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
                 missed,
             )
             self.message_user(request, text % {"count": missed}, messages.WARNING)
+        if refused:
+            users = "; ".join(f"{name} ({reason})" for name, reason in refused)
+            text = _("Left alone: %(users)s.")
+            self.message_user(request, text % {"users": users}, messages.WARNING)
+
+    def _codes(self, totp: Totp) -> CodeCount:
+        if not hasattr(totp, "code_count"):
+            totp.code_count = count_codes([totp], using=totp.database)[totp.pk]  # type: ignore[attr-defined]
+        counted: CodeCount = totp.code_count  # type: ignore[attr-defined]
+        return counted
 
 
-def _succeeds(remedy: Remedy, request: HttpRequest, totp: Totp, reason: str) -> bool:
+def _allowed(administrator: Any, totps: list[Totp]) -> tuple[list[Totp], list[tuple[str, Any]]]:
+    """Return which of ``totps`` the administrator may act upon; and the name of each other user
+    with the reason.
+    """
+    users = current_users([totp.user_id for totp in totps], using=totps[0].database)
+    allowed, refused = [], []
+    for totp in totps:
+        if totp.user_id not in users:
+            continue
+        totp.user = users[totp.user_id]  # type: ignore[assignment]  # the project's model
+        reason = refusal(administrator, totp.user)
+        if reason:
+            refused.append((name_of(totp.user), reason))
+        else:
+            allowed.append(totp)
+    return allowed, refused
+
+
+def _seal(totp: Totp) -> str:
+    """Return what the confirmation page says of ``totp`` for us: which enrollment it is."""
+    return " ".join(map(str, identity_of(totp)))
+
+
+def _was_seen(totp: Totp, request: HttpRequest) -> bool:
+    """Return whether ``totp`` is the enrollment that was on the confirmation page.
+
+    A form without the answer, from a project's own copy of the template, is about what is there.
+    """
+    shown = request.POST.getlist(SEEN)
+    return not shown or _seal(totp) in shown
+
+
+def _succeeds(remedy: Remedy, request: HttpRequest, totp: Totp, form: forms.Form) -> bool:
     """Return whether ``remedy`` could be applied to the user of ``totp``; record that it was."""
+    reason = form.cleaned_data["reason"]
     told = f"administrator {request.user.pk}{reason and ': '}{reason}"
     try:
-        remedy.service(totp.user, request=request, reason=told, using=totp.database)
+        act_upon(totp, remedy.service, user=totp.user, request=request, reason=told)
     except TotpError:
         return False
     _log(remedy, request, totp, reason)
@@ -299,7 +403,7 @@ def _log(remedy: Remedy, request: HttpRequest, totp: Totp, reason: str) -> None:
             user_id=request.user.pk,  # type: ignore[misc]  # the type of a key is the model's
             content_type=ContentType.objects.get_for_model(row),
             object_id=str(row.pk),
-            object_repr=str(totp.user.get_username())[:200],
+            object_repr=name_of(totp.user)[:200],
             action_flag=flag,
             change_message=f"{remedy.entry} {reason}".strip(),
         )

@@ -1,29 +1,38 @@
 """Guessing, made slow: every guess that gets an answer moves the enrollment by one
 compare-and-swap.
 
-A caller reads the row, refuses while it waits, evaluates the code, and answers with ``right``
-or ``wrong``. Both write only if the row is still as it was read; else they raise ``Moved``,
+An attempt reads the row, refuses while it waits, evaluates the guess, writes that it was right
+or wrong, and tells. It writes only if the row is still as it was read; else it raises ``Moved``,
 and ``retried`` lets the caller begin anew. So the guesses at one account form a line, whatever
 the number of processes and the isolation of the database: parallel guesses buy nothing, a code
 is accepted once, and the count forgets none. The limits are those of RFC 4226 section 7.3 and
 NIST SP 800-63B section 3.2.2.
+
+A kind of guess brings what differs: how it is evaluated, whether it waits, and what it changes.
+What is done with a right one (``Act``) is written with it, so that an action is decided on the
+very row that its proof was given for.
 """
 
 import functools
+import logging
 import math
-from collections.abc import Callable
-from datetime import datetime, timedelta
-from typing import Any, ParamSpec, TypeVar
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 from cryptography.fernet import InvalidToken
-from django.db import OperationalError
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.db import OperationalError, connections, router, transaction
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
 from . import events
+from .adoption import adopted
 from .conf import conf
 from .encryption import decrypt
-from .exceptions import TooManyAttempts
+from .exceptions import TooManyAttempts, TotpNotEnrolled
 from .models import Moved, Totp
 
 P = ParamSpec("P")
@@ -33,38 +42,154 @@ TRIES = 30
 GAVE_WAY = {"40P01", "40001", 1213, 1020}  # deadlock, conflict: of PostgreSQL, of MariaDB
 
 
+@dataclass(frozen=True)
+class Verdict:
+    """What came of a guess: why it was ``refused``, or the ``changes`` that use it up."""
+
+    refused: str = ""
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    counts: bool = True  # if it is refused
+
+
+Act = Callable[[Totp, Mapping[str, Any]], None]  # writes a row with the changes of a right guess
+Proof = Callable[[Totp, Act], bool]  # acts if the row may be acted on, and returns whether
+
+
+class Guess(Protocol):
+    """A code that somebody has sent."""
+
+    @property
+    def method(self) -> str:
+        """What the log calls it."""
+
+    @property
+    def success(self) -> str:
+        """The event that a right one is."""
+
+    @property
+    def waits(self) -> bool:
+        """Whether it is refused while TOTP codes wait."""
+
+    @property
+    def writes(self) -> bool:
+        """Whether to evaluate it is to write, in one transaction with the row."""
+
+    def evaluate(self, totp: Totp) -> Verdict:
+        """Return what came of it."""
+
+
 def retried(decide: Callable[P, R]) -> Callable[P, R]:
     """Run ``decide`` again while others move the row that it has read.
 
     Or while the database makes it give way to others: two deletions of one set of codes may
     take different indexes in MariaDB, and so deadlock. Each loss is somebody else's progress,
     so this ends. After ``TRIES`` of them the account is under more fire than a person makes:
-    raise TooManyAttempts.
+    raise TooManyAttempts, or what the database said. In somebody else's transaction, which the
+    database has ended, that comes at once.
     """
 
     @functools.wraps(decide)
     @sensitive_variables("args", "kwargs")
     def decide_again(*args: P.args, **kwargs: P.kwargs) -> R:
+        lost: Exception = TooManyAttempts(retry_after=1)
         for _ in range(TRIES):
             try:
                 return decide(*args, **kwargs)
             except Moved:
-                continue
+                lost = TooManyAttempts(retry_after=1)
             except OperationalError as error:
-                if not _gave_way(error):
+                if not _gave_way(error) or _connection().in_atomic_block:
                     raise
-        raise TooManyAttempts(retry_after=1)
+                lost = error
+        raise lost
 
     return decide_again
+
+
+def read(user: AbstractBaseUser, using: str | None = None, **told: Any) -> Totp | None:
+    """Return the enrollment of ``user``, pending or confirmed, or ``None``.
+
+    ``using`` names the database, if not the routers do. What the query has ``told`` of the row
+    need not be asked for.
+    """
+    return adopted(Totp.objects.db_manager(using).find(user, **told))
+
+
+def read_enrolled(user: AbstractBaseUser, using: str | None = None, **told: Any) -> Totp:
+    """Return the enrollment of ``user`` like ``read``. Raise TotpNotEnrolled if there is none."""
+    totp = read(user, using, **told)
+    if totp is None:
+        raise TotpNotEnrolled
+    return totp
+
+
+def move(totp: Totp, changes: Mapping[str, Any]) -> None:
+    """Write that a guess was right, and nothing beside it. Raise Moved."""
+    totp.move(**changes)
+
+
+def answer(
+    totp: Totp,
+    guess: Guess,
+    user: AbstractBaseUser,
+    request: Any = None,
+    *,
+    act: Act = move,
+) -> bool:
+    """Return whether ``guess`` is right for ``totp``; if it is, ``act``, and else count it.
+
+    Raise Moved, and TooManyAttempts while guesses of its kind wait.
+    """
+    if guess.waits:
+        _refuse_aloud_while_waiting(totp, guess, user, request)
+    with _transaction(totp) if guess.writes else nullcontext():
+        verdict = guess.evaluate(totp)
+        if not verdict.refused:
+            act(totp, verdict.changes)
+        elif verdict.counts and not is_waiting(totp):
+            wrong(totp)
+    _tell(guess, verdict, user, request)
+    return not verdict.refused
+
+
+def trusted(totp: Totp, act: Act) -> bool:
+    """Act: who calls is trusted to. The ``Proof`` of calls that need none."""
+    act(totp, {})
+    return True
+
+
+def is_waiting(totp: Totp) -> bool:
+    """Return whether TOTP codes of the account wait or are off."""
+    try:
+        refuse_while_waiting(totp)
+    except TooManyAttempts:
+        return True
+    return False
 
 
 def refuse_while_waiting(totp: Totp) -> None:
     """Raise TooManyAttempts if TOTP codes of the account wait or are off."""
     if conf.TOTP_FAILURE_CAP is not None and totp.failures >= conf.TOTP_FAILURE_CAP:
         raise TooManyAttempts(retry_after=None)
-    if totp.waiting_until is not None and totp.waiting_until > timezone.now():
-        wait = totp.waiting_until - timezone.now()
-        raise TooManyAttempts(retry_after=max(math.ceil(wait.total_seconds()), 1))
+    left = remaining_wait(totp).total_seconds()
+    if left > 0:
+        raise TooManyAttempts(retry_after=max(math.ceil(left), 1))
+
+
+def remaining_wait(totp: Totp) -> timedelta:
+    """Return how much longer TOTP codes of the account wait; not at all is zero.
+
+    A wait longer than any that is ever begun was begun by a clock that was ahead. What is left
+    of it then is the longest wait, from now on. Raise Moved.
+    """
+    until: datetime | None = totp.waiting_until
+    if until is None:
+        return timedelta()
+    now = datetime.now(UTC)
+    longest = now + timedelta(seconds=conf.TOTP_LOCKOUT_MAX_SECONDS)
+    if until > longest:
+        totp.move(waiting_until=longest)
+    return max(min(until, longest) - now, timedelta())
 
 
 def read_secret(totp: Totp) -> str | None:
@@ -75,7 +200,7 @@ def read_secret(totp: Totp) -> str | None:
     try:
         return decrypt(totp.secret_key)
     except InvalidToken:
-        events.logger.error(
+        events.complain(
             "No configured key can read the secret of TOTP enrollment %r: codes for it are "
             "refused. Put its key into TOTP_ENCRYPTION_KEY_FALLBACKS, or reset the enrollment.",
             totp.pk,
@@ -83,15 +208,15 @@ def read_secret(totp: Totp) -> str | None:
         return None
 
 
-def right(totp: Totp, **changes: Any) -> None:
-    """Write that a code was right: it ends the count and the wait. Raise Moved."""
-    totp.move(
-        verifications=totp.verifications + 1,
-        last_verified_at=timezone.now(),
-        failures=0,
-        waiting_until=None,
+def right(totp: Totp, **changes: Any) -> dict[str, Any]:
+    """Return what a right code changes: it ends the count and the wait."""
+    return {
+        "verifications": totp.verifications + 1,
+        "last_verified_at": timezone.now(),
+        "failures": 0,
+        "waiting_until": None,
         **changes,
-    )
+    }
 
 
 def wrong(totp: Totp) -> None:
@@ -106,7 +231,40 @@ def _waiting_until(failures: int) -> datetime | None:
         return None
     doublings = min(excess - 1, 32)
     seconds = min(conf.TOTP_LOCKOUT_SECONDS * 2**doublings, conf.TOTP_LOCKOUT_MAX_SECONDS)
-    return timezone.now() + timedelta(seconds=seconds)
+    return datetime.now(UTC) + timedelta(seconds=seconds)
+
+
+def _refuse_aloud_while_waiting(
+    totp: Totp, guess: Guess, user: AbstractBaseUser, request: Any
+) -> None:
+    try:
+        refuse_while_waiting(totp)
+    except TooManyAttempts:
+        facts = {"method": guess.method, "reason": "waiting"}
+        events.record("verification_refused", user, request, level=logging.WARNING, **facts)
+        raise
+
+
+def _tell(guess: Guess, verdict: Verdict, user: AbstractBaseUser, request: Any) -> None:
+    if verdict.refused:
+        events.refused(user, request, method=guess.method, reason=verdict.refused)
+    else:
+        events.record(guess.success, user, request, method=guess.method)
+    if any(not getattr(block, "_from_testcase", False) for block in _connection().atomic_blocks):
+        events.complain(
+            "The guess of user %r was answered inside a transaction of the caller: if that is "
+            "rolled back, the guess is forgotten and a used code works again. Call django_totp "
+            "outside of transaction.atomic(), and in views with non_atomic_requests.",
+            str(user.pk),
+        )
+
+
+def _transaction(totp: Totp) -> AbstractContextManager[None]:
+    return transaction.atomic(using=totp.database)
+
+
+def _connection() -> Any:
+    return connections[router.db_for_write(Totp)]
 
 
 def _gave_way(error: OperationalError) -> bool:

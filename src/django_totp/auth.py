@@ -12,7 +12,10 @@ no new login.
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from django.contrib.auth import authenticate, get_user_model
@@ -24,8 +27,9 @@ from django.utils.crypto import constant_time_compare
 from django.views.decorators.debug import sensitive_variables
 
 from . import events
-from .attempts import retried
-from .backup_code_utils import answer_backup_code, verify_backup_code
+from .adoption import adopted, lacks_digests
+from .attempts import Act, Guess, answer, move, read, read_enrolled, retried
+from .backup_code_utils import BackupCodeGuess
 from .conf import conf
 from .exceptions import (
     ExpiredChallenge,
@@ -35,15 +39,16 @@ from .exceptions import (
     ReauthenticationRequired,
     TotpNotEnabled,
 )
-from .models import Totp
-from .totp import answer_totp_code, verify_totp_code
+from .models import CLOCK_SKEW, Totp, fetch
+from .totp import TotpGuess
+from .users import is_active, session_hashes, username_of
 
 PURPOSE = "totp_verification"
 
 
 def is_totp_enabled(user: AbstractBaseUser) -> bool:
     """Return whether logins of ``user`` ask for a second factor."""
-    return _enabled(Totp.objects.find(user)) is not None
+    return _enabled(read(user)) is not None
 
 
 def generate_challenge_token(user: AbstractBaseUser) -> str:
@@ -51,12 +56,12 @@ def generate_challenge_token(user: AbstractBaseUser) -> str:
 
     It lives for ``TOTP_TOKEN_MAX_AGE`` seconds and until the login that it is used for.
     """
-    return _challenge(user, _enabled(Totp.objects.find(user)))
+    return _challenge(user, _enabled(read(user)))
 
 
 def challenge_if_enabled(user: AbstractBaseUser) -> str | None:
     """Return a challenge token, or ``None`` if ``user`` has no second factor."""
-    totp = _enabled(Totp.objects.find(user))
+    totp = _enabled(read(user))
     return _challenge(user, totp) if totp else None
 
 
@@ -95,11 +100,6 @@ def challenge_subject(token: object) -> str | None:
         return None
 
 
-def is_active(user: AbstractBaseUser) -> bool:
-    """Return whether ``user`` may sign in, as far as Django knows."""
-    return user.is_active
-
-
 @retried
 @sensitive_variables("otp_code", "backup_code", "token", "claims")
 def finish_login(
@@ -117,18 +117,48 @@ def finish_login(
     may take the count of wrong codes with it.
     """
     claims = _claims(token)
-    user = _user(claims, may_sign_in)
+    guess = _guess(otp_code, backup_code)
+    user = _user(claims, may_sign_in, digests=isinstance(guess, BackupCodeGuess))
     totp = _enabled(_totp_of(user))
     if totp is None:
         raise TotpNotEnabled
     if not _is_current(claims, user, totp):
         raise InvalidChallenge
-    if otp_code is not None:
-        if not answer_totp_code(totp, user, otp_code, request):
-            raise InvalidTotpCode
-    elif not answer_backup_code(totp, user, backup_code or "", request):
-        raise InvalidBackupCode
+    if not answer(totp, guess, user, request):
+        raise InvalidBackupCode if isinstance(guess, BackupCodeGuess) else InvalidTotpCode
     return user
+
+
+@dataclass
+class FreshProof:
+    """What a call brings along to prove that it comes from the owner: the first that is given.
+
+    It is a ``Proof`` for the services that change an enrollment: proof and change are decided on
+    one and the same row. A row that is not enabled needs none.
+    """
+
+    user: AbstractBaseUser
+    request: Any = None
+    otp_code: str = field(default="", repr=False)
+    backup_code: str = field(default="", repr=False)
+    password: str = field(default="", repr=False)
+
+    @sensitive_variables()
+    def __call__(self, totp: Totp, act: Act) -> bool:
+        """Return whether the proof is good; if it is, ``act``. Raise Moved, TooManyAttempts."""
+        if totp.is_enabled and (self.otp_code or self.backup_code):
+            guess = _guess(self.otp_code or None, self.backup_code)
+            return answer(totp, guess, self.user, self.request, act=act)
+        if totp.is_enabled and not self.has_password:
+            return False
+        act(totp, {})
+        return True
+
+    @cached_property
+    @sensitive_variables()
+    def has_password(self) -> bool:
+        """Whether the password is right. It is tried once, however often the row moves."""
+        return bool(self.password) and _is_password(self.user, self.password, self.request)
 
 
 @sensitive_variables("otp_code", "backup_code", "password")
@@ -142,36 +172,54 @@ def reauthenticate(
 ) -> None:
     """Return if one of the proofs, the first that is given, is good for ``user``.
 
-    Raise ReauthenticationRequired if not, and TooManyAttempts while TOTP codes wait.
+    Raise ReauthenticationRequired if not, TooManyAttempts while TOTP codes wait, and
+    TotpNotEnrolled if a code is given for a user who has no enrollment.
     """
-    if otp_code:
-        proven = verify_totp_code(user, otp_code, request=request)
-    elif backup_code:
-        proven = verify_backup_code(user, backup_code, request=request)
-    else:
-        proven = bool(password) and _is_password(user, password, request)
-    if not proven:
+    proof = FreshProof(user, request, otp_code, backup_code, password)
+    if not (_is_right(proof) if otp_code or backup_code else proof.has_password):
         raise ReauthenticationRequired
+
+
+@retried
+def _is_right(proof: FreshProof) -> bool:
+    totp = read_enrolled(proof.user)
+    return totp.is_enabled and proof(totp, move)
+
+
+@sensitive_variables("otp_code", "backup_code")
+def _guess(otp_code: str | None, backup_code: str | None) -> Guess:
+    return BackupCodeGuess(backup_code or "") if otp_code is None else TotpGuess(otp_code)
 
 
 @sensitive_variables("password", "credentials")
 def _is_password(user: AbstractBaseUser, password: str, request: Any) -> bool:
-    name = get_user_model().USERNAME_FIELD
-    credentials = {name: user.get_username(), "password": password}
+    credentials = {get_user_model().USERNAME_FIELD: username_of(user), "password": password}
     found = authenticate(getattr(request, "_request", request), **credentials)
     if found is None or found.pk != user.pk:
         facts = {"method": "password", "reason": "wrong"}
         events.record("verification_failed", user, request, level=logging.WARNING, **facts)
         return False
+    _keep_hash(user, found)
     events.record("verified", user, request, method="password")
     return True
+
+
+def _keep_hash(user: AbstractBaseUser, found: AbstractBaseUser) -> None:
+    """Undo an upgrade of the password's hash, which would end the login that asks.
+
+    Sessions and tokens are bound to the hash. The next login upgrades it again.
+    """
+    before, after = (getattr(one, "password", None) for one in (user, found))
+    if before and after != before:
+        users = get_user_model()._base_manager.using(found._state.db)
+        users.filter(pk=user.pk, password=after).update(password=before)
 
 
 def _challenge(user: AbstractBaseUser, totp: Totp | None) -> str:
     claims = {
         "user_id": user._meta.pk.value_to_string(user),
         "purpose": PURPOSE,
-        "fingerprint": _fingerprint(user.get_session_auth_hash(), totp),
+        "fingerprint": _fingerprint(next(session_hashes(user)), totp),
     }
     return signing.dumps(claims, salt=conf.TOTP_TOKEN_SALT)
 
@@ -186,22 +234,36 @@ def _claims(token: object) -> dict[str, Any]:
         raise ExpiredChallenge from None
     except (signing.BadSignature, ValueError):
         raise InvalidChallenge from None
-    if not isinstance(claims, dict) or claims.get("purpose") != PURPOSE:
+    is_ours = isinstance(claims, dict) and claims.get("purpose") == PURPOSE
+    if not is_ours or _signed_at(str(token)) > time.time() + CLOCK_SKEW.total_seconds():
         raise InvalidChallenge
-    return claims
+    return dict(claims)
+
+
+def _signed_at(token: str) -> int:
+    """Return when a token with a good signature was made, in seconds since the epoch."""
+    return signing.b62_decode(token.rsplit(":", 2)[1])
 
 
 def _user(
-    claims: dict[str, Any], may_sign_in: Callable[[AbstractBaseUser], bool]
+    claims: dict[str, Any],
+    may_sign_in: Callable[[AbstractBaseUser], bool],
+    *,
+    digests: bool = False,
 ) -> AbstractBaseUser:
-    """Return the user whom the claims name, with the enrollment: one query, on the primary."""
+    """Return the user whom the claims name, with the enrollment: one query, on the primary.
+
+    It tells of codes without ``digests``, too, where these will be looked for.
+    """
     model = get_user_model()
     users = model._default_manager.using(router.db_for_write(Totp)).select_related("totp")
+    if digests:
+        users = users.annotate(has_undigested=lacks_digests("totp"))
     try:
         found = users.filter(pk=model._meta.pk.to_python(claims["user_id"]))
+        user: AbstractBaseUser | None = next(fetch(found), None)
     except (ValidationError, ValueError, KeyError):
         raise InvalidChallenge from None
-    user: AbstractBaseUser | None = next(iter(found), None)
     if user is None or not may_sign_in(user):
         raise InvalidChallenge
     return user
@@ -209,7 +271,10 @@ def _user(
 
 def _totp_of(user: AbstractBaseUser) -> Totp | None:
     """Return the enrollment that was read with ``user``."""
-    return getattr(user, "totp", None)
+    totp = adopted(getattr(user, "totp", None))
+    if totp is not None:
+        totp.has_undigested = getattr(user, "has_undigested", None)
+    return totp
 
 
 def _enabled(totp: Totp | None) -> Totp | None:
@@ -220,13 +285,8 @@ def _is_current(claims: dict[str, Any], user: AbstractBaseUser, totp: Totp | Non
     made_upon = str(claims.get("fingerprint"))
     return any(
         constant_time_compare(made_upon, _fingerprint(session_hash, totp))
-        for session_hash in _session_hashes(user)
+        for session_hash in session_hashes(user)
     )
-
-
-def _session_hashes(user: AbstractBaseUser) -> Iterator[str]:
-    yield user.get_session_auth_hash()
-    yield from user.get_session_auth_fallback_hash()
 
 
 def _fingerprint(session_hash: str, totp: Totp | None) -> str:

@@ -1,9 +1,9 @@
 """One-time backup codes: generate, store, verify, rotate."""
 
 import base64
-import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from django.contrib.auth.base_user import AbstractBaseUser
@@ -11,17 +11,41 @@ from django.db import transaction
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
-from . import events, signals
-from .attempts import read_secret, retried, right, wrong
+from . import events, signals, spelling
+from .adoption import give_digests
+from .attempts import Proof, Verdict, answer, read_enrolled, read_secret, retried, right, trusted
 from .conf import conf
 from .encryption import encrypt, keyed_digest, keyed_digests
-from .exceptions import TotpNotEnrolled
+from .exceptions import ReauthenticationRequired, TotpNotEnrolled
 from .models import BackupCode, Totp
 
 CODE_BYTES, GROUP = 10, 4  # 80 bits are 16 symbols of base32, in groups of four
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base32
 CROCKFORD = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", ALPHABET)  # from RFC 4648's
-LOOK_ALIKES = str.maketrans({"i": "1", "l": "1", "o": "0"})
+MAX_LENGTH = 127  # of a code that is given to us: encrypted, it fits into 255 characters
+
+
+@dataclass(frozen=True)
+class BackupCodeGuess:
+    """A backup code that somebody has sent. It is accepted while TOTP codes wait.
+
+    It is spent to be evaluated: one UPDATE, in the transaction that moves the row. The code is
+    always spent before the row is moved, and codes are deleted before: one order of locks.
+    """
+
+    input_code: str = field(repr=False)
+    method = "backup_code"
+    success = "verified"
+    waits = False
+    writes = True
+
+    @sensitive_variables()
+    def evaluate(self, totp: Totp) -> Verdict:
+        """Return what came of it. A code that has no digest yet is found all the same."""
+        code = spelling.backup_code(self.input_code)
+        if code is not None and (_spend(totp, code) or _spend_undigested(totp, code)):
+            return Verdict(changes=right(totp))
+        return Verdict("wrong", counts=read_secret(totp) is not None)
 
 
 def generate_backup_codes() -> list[str]:
@@ -35,11 +59,10 @@ def store_backup_codes(user: AbstractBaseUser, codes: Sequence[str]) -> list[str
     """Replace the backup codes of ``user`` by ``codes`` and return them.
 
     On a pending enrollment this is what confirms it. Raise TotpNotEnrolled, and ValueError if
-    one of the codes is not made of ASCII letters, digits and punctuation.
+    one of the codes is not made of ASCII letters, digits and punctuation, 127 at the most.
     """
-    totp = Totp.objects.of(user)
-    with transaction.atomic(using=totp.database):
-        replace_codes(totp, codes, confirmed_at=totp.confirmed_at or timezone.now())
+    totp = read_enrolled(user)
+    _replace_codes(totp, {"confirmed_at": totp.confirmed_at or timezone.now()}, codes)
     return list(codes)
 
 
@@ -48,51 +71,26 @@ def store_backup_codes(user: AbstractBaseUser, codes: Sequence[str]) -> list[str
 def verify_backup_code(user: AbstractBaseUser, input_code: str, *, request: Any = None) -> bool:
     """Return whether ``input_code`` is an unused backup code of ``user``, and use it up.
 
-    It is accepted while TOTP codes wait, and ends the wait. A wrong one is counted. Raise
-    TotpNotEnrolled if the user has no enrollment.
+    It is accepted while TOTP codes wait, and ends the wait. A wrong one is counted, unless they
+    wait already. Raise TotpNotEnrolled if the user has no enrollment.
     """
-    return answer_backup_code(Totp.objects.of(user), user, input_code, request)
+    totp = read_enrolled(user)
+    return totp.is_enabled and answer(totp, BackupCodeGuess(input_code), user, request)
 
 
 @sensitive_variables("codes")
-def rotate_backup_codes(user: AbstractBaseUser, *, request: Any = None) -> list[str]:
+def rotate_backup_codes(
+    user: AbstractBaseUser, *, request: Any = None, proof: Proof | None = None
+) -> list[str]:
     """Return a new set of backup codes for ``user``; the old ones stop working.
 
-    Raise TotpNotEnrolled if the user has no confirmed enrollment.
+    ``proof`` decides whether the row may be changed. Raise TotpNotEnrolled if the user has no
+    confirmed enrollment, and ReauthenticationRequired.
     """
-    codes = _rotate(user)
+    codes = _rotate(user, proof or trusted)
     events.record("backup_codes_rotated", user, request, method="backup_code")
     events.send(signals.backup_codes_rotated, user, request)
     return codes
-
-
-@sensitive_variables("input_code", "code", "value")
-def answer_backup_code(
-    totp: Totp, user: AbstractBaseUser, input_code: str, request: Any = None
-) -> bool:
-    """Return whether ``input_code`` is an unused code of ``totp``, use it up, and count it.
-
-    Raise Moved. The code is spent before the row is moved, here as in every transaction that
-    touches both tables: one order of locks, no deadlock.
-    """
-    if not totp.is_enabled:
-        return False
-    code = normalize(input_code)
-    with transaction.atomic(using=totp.database):
-        accepted = code is not None and _spend(totp, code)
-        if accepted:
-            right(totp)
-        elif read_secret(totp) is not None:
-            wrong(totp)
-    events.verified(user, request, method="backup_code", refused="" if accepted else "wrong")
-    return accepted
-
-
-def replace_codes(totp: Totp, codes: Sequence[str], **changes: Any) -> None:
-    """Replace all codes of ``totp`` and move it. Call it in a transaction. Raise Moved."""
-    BackupCode.objects.using(totp.database).filter(totp_id=totp.pk).delete()
-    totp.move(**changes)
-    insert_codes(totp, codes)
 
 
 @sensitive_variables("codes", "code", "by_digest", "value", "key")
@@ -106,44 +104,51 @@ def insert_codes(totp: Totp, codes: Sequence[str]) -> None:
     BackupCode.objects.using(totp.database).bulk_create(rows)
 
 
-def normalize(value: object) -> str | None:
-    """Return the one spelling that a backup code is looked up by, or ``None`` if it is no code.
-
-    Spaces, dashes and case do not matter, nor does o for 0, or i and l for 1.
-    """
-    if not isinstance(value, str) or not value.isascii():
-        return None
-    code = re.sub(r"[\s-]", "", value).lower().translate(LOOK_ALIKES)
-    return code if re.fullmatch(r"[!-~]+", code) else None
-
-
 def _generate() -> str:
     symbols = base64.b32encode(secrets.token_bytes(CODE_BYTES)).decode().translate(CROCKFORD)
     return "-".join(symbols[at : at + GROUP] for at in range(0, len(symbols), GROUP))
 
 
 def _normalized(value: str) -> str:
-    code = normalize(value)
-    if code is None:
-        raise ValueError("A backup code is made of ASCII letters, digits and punctuation.")
+    code = spelling.backup_code(value)
+    if code is None or len(value) > MAX_LENGTH or not value.isascii():
+        raise ValueError(
+            "A backup code is made of ASCII letters, digits and punctuation, "
+            f"{MAX_LENGTH} at the most."
+        )
     return code
 
 
 @sensitive_variables("code", "value", "key")
 def _spend(totp: Totp, code: str) -> bool:
-    unused = BackupCode.objects.using(totp.database).filter(
-        totp_id=totp.pk, digest__in=keyed_digests(code), is_used=False
-    )
+    unused = totp.codes.filter(digest__in=keyed_digests(code), is_used=False)
     return bool(unused.update(is_used=True))
+
+
+@sensitive_variables("code")
+def _spend_undigested(totp: Totp, code: str) -> bool:
+    """Give digests to the codes that processes of 1.1.x have made, and look again."""
+    if totp.has_undigested is False:
+        return False
+    return give_digests(totp) and _spend(totp, code)
 
 
 @retried
 @sensitive_variables("codes")
-def _rotate(user: AbstractBaseUser) -> list[str]:
-    totp = Totp.objects.of(user)
+def _rotate(user: AbstractBaseUser, proof: Proof) -> list[str]:
+    totp = read_enrolled(user)
     if not totp.is_enabled:
         raise TotpNotEnrolled
     codes = generate_backup_codes()
-    with transaction.atomic(using=totp.database):
-        replace_codes(totp, codes)
+    if not proof(totp, lambda totp, changes: _replace_codes(totp, changes, codes)):
+        raise ReauthenticationRequired
     return codes
+
+
+@sensitive_variables("codes")
+def _replace_codes(totp: Totp, changes: Mapping[str, Any], codes: Sequence[str]) -> None:
+    """Replace all codes of ``totp`` and move it. Raise Moved."""
+    with transaction.atomic(using=totp.database):
+        totp.drop_codes()
+        totp.move(**changes)
+        insert_codes(totp, codes)

@@ -9,15 +9,22 @@ T = TypeVar("T")
 
 
 class Conf:
-    """The settings of django-totp: one property each, with its default. Nothing is cached."""
+    """The settings of django-totp: one property each, with its default. Nothing is cached.
+
+    ``None`` counts as not set, as ``os.getenv`` gives it, but where it has a meaning of its own.
+    """
 
     def _get(self, name: str, default: T) -> T:
-        value: T = getattr(settings, name, default)
+        value: T | None = getattr(settings, name, None)
+        return default if value is None else value
+
+    def _get_or_none(self, name: str, default: T) -> T | None:
+        value: T | None = getattr(settings, name, default)
         return value
 
     @property
     def TOTP_ENCRYPTION_KEY(self) -> str | bytes | None:
-        return self._get("TOTP_ENCRYPTION_KEY", None)
+        return self._get_or_none("TOTP_ENCRYPTION_KEY", None)
 
     @property
     def TOTP_ENCRYPTION_KEY_FALLBACKS(self) -> Sequence[str | bytes]:
@@ -33,7 +40,7 @@ class Conf:
 
     @property
     def TOTP_THROTTLE_RATE(self) -> str | None:
-        return self._get("TOTP_THROTTLE_RATE", "10/minute")
+        return self._get_or_none("TOTP_THROTTLE_RATE", "10/minute")
 
     @property
     def TOTP_TOKEN_SALT(self) -> str:
@@ -77,7 +84,7 @@ class Conf:
 
     @property
     def TOTP_FAILURE_CAP(self) -> int | None:
-        return self._get("TOTP_FAILURE_CAP", 100)
+        return self._get_or_none("TOTP_FAILURE_CAP", 100)
 
     @property
     def TOTP_REAUTHENTICATE(self) -> bool:

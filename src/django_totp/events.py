@@ -3,7 +3,11 @@
 Nothing that comes here is secret: a user's key, names of methods and reasons, an address.
 """
 
+import contextlib
 import logging
+import sys
+import traceback
+from collections.abc import Iterator
 from typing import Any
 
 from django.contrib.auth.base_user import AbstractBaseUser
@@ -26,29 +30,49 @@ def record(
 
     The record has them as attributes too: ``event``, ``user_pk`` and each fact by its name.
     """
-    if not logger.isEnabledFor(level):
-        return
     user_pk = "" if user is None else str(user.pk)
     told = {"user_pk": user_pk, **facts, "address": _address(request)}
     text = " ".join(f"{name}={value!r}" for name, value in told.items() if value)
-    logger.log(level, "%s %s", event, text, extra={"event": event, **told})
+    _log(level, "%s %s", event, text, extra={"event": event, **told})
+
+
+def complain(text: str, *args: object, exc_info: bool = False) -> None:
+    """Log as an error what somebody has to mend: ``text``, which says how, with its ``args``."""
+    _log(logging.ERROR, text, *args, exc_info=exc_info)
 
 
 def send(signal: Signal, user: AbstractBaseUser, request: Any, **facts: Any) -> None:
     """Send ``signal``; what its receivers raise is logged and goes no further."""
     sender = user.__class__  # type() of a lazy request.user is not the class of the user
-    signal.send_robust(sender=sender, request=request, user=user, **facts)
+    with _never_raising():  # Django logs what a receiver raises, and a log may raise as well
+        signal.send_robust(sender=sender, request=request, user=user, **facts)
 
 
-def verified(user: AbstractBaseUser, request: Any, *, method: str, refused: str) -> None:
-    """Tell that a code was evaluated: accepted, or ``refused`` for a reason that is named."""
-    if not refused:
-        record("verified", user, request, method=method)
-        return
-    record(
-        "verification_failed", user, request, level=logging.WARNING, method=method, reason=refused
-    )
+def refused(user: AbstractBaseUser, request: Any, *, method: str, reason: str) -> None:
+    """Tell that a code was evaluated and refused."""
+    facts = {"method": method, "reason": reason}
+    record("verification_failed", user, request, level=logging.WARNING, **facts)
     send(totp_verification_failed, user, request, method=method)
+
+
+def _log(level: int, text: str, *args: object, **options: Any) -> None:
+    """Log, whatever the project's record factory, filters and handlers do."""
+    with _never_raising():
+        try:
+            logger.log(level, text, *args, **options)
+        except KeyError:  # the record factory uses one of these names itself
+            extra = {f"totp_{name}": fact for name, fact in options.pop("extra", {}).items()}
+            logger.log(level, text, *args, extra=extra, **options)
+
+
+@contextlib.contextmanager
+def _never_raising() -> Iterator[None]:
+    """Tell on stderr what the project's own logging raises, as ``logging`` does of handlers."""
+    try:
+        yield
+    except Exception:
+        if logging.raiseExceptions and sys.stderr:
+            traceback.print_exc(file=sys.stderr)
 
 
 def _address(request: Any) -> str:

@@ -1,20 +1,26 @@
 """The two tables, and the compare-and-swap that every change of an enrollment goes through.
 
-Reads go to the database that is written (``router.db_for_write``): whether a code was used
-before is no question for a replica that lags behind.
+Reads go to the database that is written (``router.db_for_write``), and past what caches
+querysets: whether a code was used before is no question for what lags behind.
 """
 
-from datetime import timedelta
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser
-from django.db import models, router
+from django.db import models, router, transaction
+from django.db.models.signals import post_delete, pre_delete
 from django.utils import timezone
+from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext_lazy as _
 
 from .conf import conf
-from .exceptions import TotpNotEnrolled
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+CLOCK_SKEW = timedelta(seconds=5)  # by which the clocks of one project's servers may differ
 
 
 class Moved(Exception):
@@ -31,16 +37,40 @@ class PrimaryManager(models.Manager[Any]):
 
 
 class TotpManager(PrimaryManager):
-    def find(self, user: AbstractBaseUser) -> "Totp | None":
-        """Return the enrollment of ``user``, pending or confirmed, or ``None``."""
-        return next(iter(self.filter(user_id=user.pk)), None)
+    def find(self, user: AbstractBaseUser, **told: Any) -> "Totp | None":
+        """Return the row of ``user`` as it stands in the database, or ``None``.
 
-    def of(self, user: AbstractBaseUser) -> "Totp":
-        """Return the enrollment of ``user``, pending or confirmed. Raise TotpNotEnrolled."""
-        totp = self.find(user)
-        if totp is None:
-            raise TotpNotEnrolled
-        return totp
+        ``attempts.read`` is for all that decides: a row of 1.1.x says less than it means. The
+        query annotates the row with what is to be ``told``.
+        """
+        rows = self.filter(user_id=user.pk)
+        return next(fetch(rows.annotate(**told) if told else rows), None)
+
+
+class MomentField(models.Field):  # type: ignore[type-arg]  # no generic at run time
+    """A moment, stored as microseconds since the epoch: an aware ``datetime`` in UTC.
+
+    A ``DateTimeField`` holds local time where ``USE_TZ`` is off, which stands still or leaps
+    when summer time ends or begins.
+    """
+
+    def get_internal_type(self) -> str:
+        return "BigIntegerField"
+
+    def get_prep_value(self, value: Any) -> Any:
+        moment = self.to_python(super().get_prep_value(value))
+        return moment and (moment - EPOCH) // MICROSECOND
+
+    def from_db_value(self, value: int | None, *args: Any) -> datetime | None:
+        return None if value is None else EPOCH + value * MICROSECOND
+
+    def to_python(self, value: Any) -> datetime | None:
+        moment = parse_datetime(value) if isinstance(value, str) else value
+        return moment and aware(moment)
+
+    def value_to_string(self, obj: models.Model) -> str:
+        value = self.value_from_object(obj)
+        return "" if value is None else str(value.isoformat())
 
 
 class Totp(models.Model):
@@ -58,14 +88,18 @@ class Totp(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
     confirmed_at = models.DateTimeField(null=True, blank=True)
     last_verified_at = models.DateTimeField(null=True, blank=True)
-    waiting_until = models.DateTimeField(null=True, blank=True)
+    waiting_until = MomentField(null=True, blank=True)
     last_used_step = models.BigIntegerField(null=True, blank=True)
-    version = models.PositiveIntegerField(default=0)
-    verifications = models.PositiveIntegerField(default=0)
-    failures = models.PositiveIntegerField(default=0)
-    digits = models.PositiveSmallIntegerField(default=6)
-    period = models.PositiveSmallIntegerField(default=30)
-    algorithm = models.CharField(max_length=6, default="SHA1")
+    # The defaults are the database's, too: processes of 1.1.x insert rows without these columns.
+    version = models.PositiveBigIntegerField(default=0, db_default=0)
+    verifications = models.PositiveBigIntegerField(default=0, db_default=0)
+    failures = models.PositiveBigIntegerField(default=0, db_default=0)
+    digits = models.PositiveSmallIntegerField(default=6, db_default=6)
+    period = models.PositiveSmallIntegerField(default=30, db_default=30)
+    algorithm = models.CharField(max_length=6, default="SHA1", db_default="SHA1")
+    # What a query may have told on the way, so that it need not be asked for.
+    has_codes: bool | None = None
+    has_undigested: bool | None = None
 
     objects = TotpManager()
 
@@ -88,8 +122,8 @@ class Totp(models.Model):
     @property
     def is_pending(self) -> bool:
         """Return whether the enrollment still can be confirmed."""
-        age = timezone.now() - self.created_at
-        return not self.is_enabled and age < timedelta(seconds=conf.TOTP_SETUP_MAX_AGE)
+        longest = timedelta(seconds=conf.TOTP_SETUP_MAX_AGE)
+        return not self.is_enabled and -CLOCK_SKEW <= age(self.created_at) < longest
 
     @property
     def database(self) -> str:
@@ -101,6 +135,11 @@ class Totp(models.Model):
         """Return the row as a query that is empty once anybody has moved it."""
         return type(self).objects.using(self.database).filter(pk=self.pk, version=self.version)
 
+    @property
+    def codes(self) -> models.QuerySet[Any]:
+        """Return the backup codes, in the database that the row was read from."""
+        return BackupCode.objects.using(self.database).filter(totp_id=self.pk)
+
     def move(self, **changes: Any) -> None:
         """Write ``changes`` in one UPDATE if the row is still as it was read, or raise Moved.
 
@@ -108,16 +147,33 @@ class Totp(models.Model):
         of codes.
         """
         new = {name: value for name, value in changes.items() if value != getattr(self, name)}
-        if not self.as_read.update(version=self.version + 1, **new):
+        new["version"] = self.version + 1
+        if not self.as_read.update(**new):
             raise Moved
+        vars(self).update(new)
+
+    def drop_codes(self) -> None:
+        """Delete the backup codes, as the first statement of a transaction of the caller's.
+
+        Where others watch, the ORM reads before it deletes, and a transaction that begins with
+        a read ends in "database is locked" on SQLite: there the row is moved first.
+        """
+        if _is_watched(BackupCode):
+            self.move()
+        self.codes.delete()
 
     def remove(self) -> None:
-        """Delete the row in one DELETE if it is still as it was read, or raise Moved.
+        """Delete the row and its codes if it is still as it was read, or raise Moved.
 
-        A plain ``delete()`` has no such condition. The codes must have gone before.
+        A plain ``delete()`` has no such condition.
         """
-        if not self.as_read._raw_delete(self.database):
-            raise Moved
+        with transaction.atomic(using=self.database):
+            self.drop_codes()
+            if _is_watched(Totp):
+                self.move()
+                self.delete()
+            elif not self.as_read._raw_delete(self.database):
+                raise Moved
 
 
 class BackupCode(models.Model):
@@ -150,3 +206,32 @@ class BackupCode(models.Model):
 
     def __str__(self) -> str:
         return f"backup code {self.pk}"
+
+
+def fetch(rows: models.QuerySet[Any]) -> Iterator[Any]:
+    """Yield ``rows`` from the database, where a package may have made QuerySet cache its own."""
+    yield from iter(rows._iterable_class(rows))  # type: ignore[call-overload]
+
+
+def aware(moment: datetime) -> datetime:
+    """Return ``moment`` as an aware one: naive ones are local time, where ``USE_TZ`` is off."""
+    zone = timezone.get_default_timezone()
+    return timezone.make_aware(moment, zone) if timezone.is_naive(moment) else moment
+
+
+def age(moment: datetime) -> timedelta:
+    """Return how long ago ``moment`` was.
+
+    Local time that the end of summer time lets come twice is taken for the later one, unless
+    that is still to come.
+    """
+    now = datetime.now(UTC)
+    later = now - aware(moment.replace(fold=1))
+    return later if later >= -CLOCK_SKEW else now - aware(moment)
+
+
+def _is_watched(model: type[models.Model]) -> bool:
+    """Return whether others follow the end of rows of ``model``: by signals or foreign keys."""
+    if any(signal.has_listeners(model) for signal in (pre_delete, post_delete)):
+        return True
+    return any(one.related_model is not BackupCode for one in model._meta.related_objects)

@@ -2,13 +2,14 @@
 
 import hashlib
 import hmac
-import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, urlencode
 
 import pyotp
 from pyotp.otp import OTP
+
+from . import spelling
 
 ALGORITHMS: Mapping[str, Any] = {
     "SHA1": hashlib.sha1,
@@ -38,18 +39,6 @@ def generate_secret() -> str:
     return pyotp.random_base32(SECRET_LENGTH)
 
 
-def parse_code(value: object, digits: int) -> bytes | None:
-    """Return the ``digits`` ASCII digits in ``value`` as bytes, or ``None`` if it is no code.
-
-    Spaces and dashes are dropped. Other scripts' digits are refused: a code must have one
-    spelling, or each spelling could be spent once.
-    """
-    if not isinstance(value, str):
-        return None
-    code = re.sub(r"[ \t\r\n-]", "", value)
-    return code.encode() if re.fullmatch(rf"[0-9]{{{digits}}}", code) else None
-
-
 def time_step(at: float, period: int) -> int:
     """Return the number of whole periods since the epoch (RFC 6238 section 4.2, T0 = 0)."""
     return int(at // period)
@@ -64,7 +53,7 @@ def matching_step(
     ``at`` is in seconds since the epoch. Every step is compared, in constant time, so that
     the time taken does not tell which one matched.
     """
-    hotp = Hotp(secret, digits=digits, digest=ALGORITHMS[algorithm])
+    hotp = Hotp(spelling.secret(secret), digits=digits, digest=ALGORITHMS[algorithm.upper()])
     now = time_step(at, period)
     steps = range(max(now - window, 0), now + window + 1)
     matches = [step for step in steps if hmac.compare_digest(_value(hotp, step), code)]
@@ -91,6 +80,7 @@ def provisioning_uri(
 
 def _quoted(text: str, room: int) -> str:
     """Return as many characters of ``text`` as have ``room`` once they are percent-encoded."""
+    text = text[:room]
     while len(quoted := quote(text, safe="")) > room:
         text = text[:-1]
     return quoted

@@ -1,7 +1,7 @@
 """The life of an enrollment: start, confirm, verify, disable."""
 
-import logging
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,13 +10,60 @@ from django.db import IntegrityError, router, transaction
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
-from . import events, oath, qr, signals
-from .attempts import read_secret, refuse_while_waiting, retried, right, wrong
+from . import events, oath, qr, signals, spelling
+from .adoption import has_codes
+from .attempts import (
+    Act,
+    Proof,
+    Verdict,
+    answer,
+    read,
+    read_enrolled,
+    read_secret,
+    retried,
+    right,
+    trusted,
+)
 from .backup_code_utils import generate_backup_codes, insert_codes
 from .conf import conf
 from .encryption import encrypt
-from .exceptions import InvalidTotpCode, TooManyAttempts, TotpAlreadyExists, TotpNotEnrolled
-from .models import BackupCode, Moved, Totp
+from .exceptions import (
+    InvalidTotpCode,
+    ReauthenticationRequired,
+    TotpAlreadyExists,
+    TotpNotEnrolled,
+)
+from .models import Moved, Totp
+from .users import name_of
+
+UNCOUNTED = {"unreadable", "clock"}  # a lost key or a wrong clock must not lock accounts as well
+IDENTITY = ("pk", "created_at", "confirmed_at")  # what no other enrollment of a user has
+
+
+@dataclass(frozen=True)
+class TotpGuess:
+    """A TOTP code that somebody has sent."""
+
+    input_code: str = field(repr=False)
+    method = "totp"
+    success = "verified"
+    waits = True
+    writes = False
+
+    @sensitive_variables()
+    def evaluate(self, totp: Totp) -> Verdict:
+        """Return what came of it: a right code uses up its step and all before (RFC 6238 5.2)."""
+        now = time.time()
+        step, refused = _evaluate(totp, self.input_code, at=now)
+        if step is not None:
+            return Verdict(changes=right(totp, last_used_step=step))
+        return Verdict(refused, counts=refused not in UNCOUNTED)
+
+
+class Confirmation(TotpGuess):
+    """The TOTP code that confirms an enrollment."""
+
+    success = "enrollment_confirmed"
 
 
 @dataclass(frozen=True)
@@ -65,7 +112,6 @@ def confirm_totp_setup(
     codes = _confirm(user, input_code, request)
     if codes is None:
         raise InvalidTotpCode
-    events.record("enrollment_confirmed", user, request, method="totp")
     events.send(signals.totp_created, user, request)
     return codes
 
@@ -78,79 +124,77 @@ def verify_totp_code(user: AbstractBaseUser, input_code: str, *, request: Any = 
     A pending enrollment verifies nothing. Raise TotpNotEnrolled if the user has no enrollment,
     and TooManyAttempts while TOTP codes of the account wait.
     """
-    return answer_totp_code(Totp.objects.of(user), user, input_code, request)
+    totp = read_enrolled(user)
+    return totp.is_enabled and answer(totp, TotpGuess(input_code), user, request)
 
 
 def disable_totp(
-    user: AbstractBaseUser, *, request: Any = None, reason: str = "", using: str | None = None
+    user: AbstractBaseUser,
+    *,
+    request: Any = None,
+    reason: str = "",
+    using: str | None = None,
+    proof: Proof | None = None,
+    seen: Totp | None = None,
 ) -> None:
     """Remove the enrollment of ``user``, pending or confirmed, with its backup codes.
 
-    ``reason`` goes to the log; ``using`` names the database, if not the routers do. Raise
-    TotpNotEnrolled if there is no enrollment.
+    ``reason`` goes to the log; ``using`` names the database, if not the routers do; ``proof``
+    decides whether the row may be removed; ``seen`` is what is to be removed, if not what is
+    there by now. Raise TotpNotEnrolled if there is no such enrollment, and
+    ReauthenticationRequired.
     """
-    _remove(user, using)
+    _remove(user, using, proof or trusted, seen)
     events.record("disabled", user, request, reason=reason)
     events.send(signals.totp_disabled, user, request)
 
 
 def end_wait(
-    user: AbstractBaseUser, *, request: Any = None, reason: str = "", using: str | None = None
+    user: AbstractBaseUser,
+    *,
+    request: Any = None,
+    reason: str = "",
+    using: str | None = None,
+    seen: Totp | None = None,
 ) -> None:
     """Forget the wrong codes of ``user``, so that TOTP codes are accepted again at once.
 
-    ``reason`` goes to the log; ``using`` names the database, if not the routers do. Raise
-    TotpNotEnrolled if the user has no enrollment.
+    A last used step that a clock once ahead has left in the future is forgotten as well.
+    ``reason``, ``using`` and ``seen`` are those of ``disable_totp``. Raise TotpNotEnrolled if
+    there is no such enrollment.
     """
-    _forget_failures(user, using)
+    _forget_failures(user, using, seen)
     events.record("wait_ended", user, request, reason=reason)
 
 
-@sensitive_variables("input_code")
-def answer_totp_code(
-    totp: Totp, user: AbstractBaseUser, input_code: str, request: Any = None
-) -> bool:
-    """Return whether ``input_code`` is a right and unused code of ``totp``, and count it.
+def clock_was_ahead(totp: Totp, *, at: float | None = None) -> bool:
+    """Return whether the last used step is one that no clock has reached yet.
 
-    Raise Moved, and TooManyAttempts while TOTP codes wait.
+    Then the server's clock was ahead when a code was accepted, and codes are refused until it
+    is there again or ``end_wait`` is called. ``at`` is in seconds since the epoch.
     """
-    if not totp.is_enabled:
+    if totp.last_used_step is None or not totp.period:
         return False
-    _refuse_aloud_while_waiting(totp, user, request)
-    step, refused = evaluate(totp, input_code, at=time.time())
-    if step is not None:
-        right(totp, last_used_step=step)
-    elif refused != "unreadable":
-        wrong(totp)
-    events.verified(user, request, method="totp", refused=refused)
-    return step is not None
+    now = oath.time_step(time.time() if at is None else at, totp.period)
+    return totp.last_used_step > now + conf.TOTP_VALID_WINDOW + 1  # servers may differ by a step
 
 
 @sensitive_variables("input_code", "secret", "code", "value")
-def evaluate(totp: Totp, input_code: str, *, at: float) -> tuple[int | None, str]:
+def _evaluate(totp: Totp, input_code: str, *, at: float) -> tuple[int | None, str]:
     """Return the time step that ``input_code`` uses up, or ``None`` and the reason for the log.
 
-    A step is used up with all before it (RFC 6238 section 5.2). ``at`` is in seconds since
-    the epoch.
+    ``at`` is in seconds since the epoch.
     """
     secret = read_secret(totp)
     if secret is None:
         return None, "unreadable"
-    code = oath.parse_code(input_code, totp.digits)
+    code = spelling.totp_code(input_code, totp.digits)
     if code is None:
         return None, "malformed"
     try:
-        step = oath.matching_step(
-            secret,
-            code,
-            at=at,
-            digits=totp.digits,
-            period=totp.period,
-            algorithm=totp.algorithm,
-            window=conf.TOTP_VALID_WINDOW,
-        )
+        step = _matching_step(totp, secret, code, at)
     except (KeyError, ValueError, ZeroDivisionError):
-        events.logger.error(
+        events.complain(
             "TOTP enrollment %r has a secret or a parameter that makes no codes: codes for it "
             "are refused. Reset the enrollment.",
             totp.pk,
@@ -158,9 +202,34 @@ def evaluate(totp: Totp, input_code: str, *, at: float) -> tuple[int | None, str
         return None, "unreadable"
     if step is None:
         return None, "wrong"
-    if totp.last_used_step is not None and step <= totp.last_used_step:
-        return None, "replayed"
-    return step, ""
+    if totp.last_used_step is None or step > totp.last_used_step:
+        return step, ""
+    return None, _replayed(totp, at)
+
+
+@sensitive_variables("secret", "code")
+def _matching_step(totp: Totp, secret: str, code: bytes, at: float) -> int | None:
+    return oath.matching_step(
+        secret,
+        code,
+        at=at,
+        digits=totp.digits,
+        period=totp.period,
+        algorithm=totp.algorithm,
+        window=conf.TOTP_VALID_WINDOW,
+    )
+
+
+def _replayed(totp: Totp, at: float) -> str:
+    """Return why a matching code is refused: it is used, or the clock was ahead once."""
+    if not clock_was_ahead(totp, at=at):
+        return "replayed"
+    events.complain(
+        "The server's clock was ahead when TOTP enrollment %r accepted its last code: right codes "
+        "are refused until that time. Check the clock, and run totp_unlock for the user.",
+        totp.pk,
+    )
+    return "clock"
 
 
 @retried
@@ -173,7 +242,7 @@ def _start(user: AbstractBaseUser) -> TotpSetup:
         "algorithm": conf.TOTP_ALGORITHM,
     }
     new = {"secret_key": encrypt(secret), **parameters}
-    totp = Totp.objects.find(user)
+    totp = read(user, has_codes=has_codes())
     if totp is None:
         _insert(user, new)
     elif totp.is_enabled:
@@ -187,16 +256,19 @@ def _start(user: AbstractBaseUser) -> TotpSetup:
             **new,
         )
     uri = oath.provisioning_uri(
-        secret, account=str(user.get_username()), issuer=conf.TOTP_ISSUER, **parameters
+        secret, account=name_of(user), issuer=conf.TOTP_ISSUER, **parameters
     )
     return TotpSetup(secret, uri)
 
 
 def _insert(user: AbstractBaseUser, new: dict[str, Any]) -> None:
+    """Insert the row of ``user``. Raise Moved if somebody else has, and what else is wrong."""
     try:
         with transaction.atomic(using=router.db_for_write(Totp)):
             Totp.objects.create(user_id=user.pk, **new)
     except IntegrityError:
+        if Totp.objects.find(user) is None:
+            raise
         raise Moved from None
 
 
@@ -204,48 +276,39 @@ def _insert(user: AbstractBaseUser, new: dict[str, Any]) -> None:
 @sensitive_variables("input_code", "codes")
 def _confirm(user: AbstractBaseUser, input_code: str, request: Any) -> list[str] | None:
     """Confirm and return the codes, or count a wrong code and return ``None``."""
-    totp = Totp.objects.of(user)
+    totp = read_enrolled(user, has_codes=has_codes())
     if totp.is_enabled:
         raise TotpAlreadyExists
     if not totp.is_pending:
         raise TotpNotEnrolled
-    _refuse_aloud_while_waiting(totp, user, request)
-    step, refused = evaluate(totp, input_code, at=time.time())
-    if step is None:
-        if refused != "unreadable":
-            wrong(totp)
-        events.verified(user, request, method="totp", refused=refused)
-        return None
     codes = generate_backup_codes()
+    act: Act = lambda totp, changes: _confirm_row(totp, changes, codes)  # noqa: E731
+    return codes if answer(totp, Confirmation(input_code), user, request, act=act) else None
+
+
+@sensitive_variables("codes")
+def _confirm_row(totp: Totp, changes: Mapping[str, Any], codes: list[str]) -> None:
     with transaction.atomic(using=totp.database):
-        right(totp, last_used_step=step, confirmed_at=timezone.now())
+        totp.move(confirmed_at=timezone.now(), **changes)
         insert_codes(totp, codes)
-    return codes
 
 
 @retried
-def _remove(user: AbstractBaseUser, using: str | None) -> None:
-    totp = Totp.objects.db_manager(using).of(user)
-    with transaction.atomic(using=totp.database):
-        BackupCode.objects.using(totp.database).filter(totp_id=totp.pk).delete()
-        totp.remove()
+def _remove(user: AbstractBaseUser, using: str | None, proof: Proof, seen: Totp | None) -> None:
+    totp = _as_seen(read_enrolled(user, using), seen)
+    if not proof(totp, lambda totp, changes: totp.remove()):
+        raise ReauthenticationRequired
 
 
 @retried
-def _forget_failures(user: AbstractBaseUser, using: str | None) -> None:
-    Totp.objects.db_manager(using).of(user).move(failures=0, waiting_until=None)
+def _forget_failures(user: AbstractBaseUser, using: str | None, seen: Totp | None) -> None:
+    totp = _as_seen(read_enrolled(user, using), seen)
+    step = None if clock_was_ahead(totp) else totp.last_used_step
+    totp.move(failures=0, waiting_until=None, last_used_step=step)
 
 
-def _refuse_aloud_while_waiting(totp: Totp, user: AbstractBaseUser, request: Any) -> None:
-    try:
-        refuse_while_waiting(totp)
-    except TooManyAttempts:
-        events.record(
-            "verification_refused",
-            user,
-            request,
-            level=logging.WARNING,
-            method="totp",
-            reason="waiting",
-        )
-        raise
+def _as_seen(totp: Totp, seen: Totp | None) -> Totp:
+    """Return ``totp`` if it is the enrollment that was ``seen``. Raise TotpNotEnrolled."""
+    if seen is not None and any(getattr(totp, name) != getattr(seen, name) for name in IDENTITY):
+        raise TotpNotEnrolled
+    return totp

@@ -42,7 +42,7 @@
     if (!image.hasAttribute("alt")) problems.push(`${name(image)} has no alternative text`);
   }
   const least = matchMedia("(pointer: coarse)").matches ? 44 : 24;
-  for (const control of all("button, .button, input, textarea, nav a")) {
+  for (const control of all("button, .button, input, textarea, nav a, summary")) {
     const { width, height } = control.getBoundingClientRect();
     if (Math.min(width, height) < least) problems.push(`${name(control)} is tiny`);
   }

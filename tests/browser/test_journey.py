@@ -12,9 +12,16 @@ import pyotp
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from tests import markdown
+
+from .conftest import DEMO
+
 pytestmark = pytest.mark.browser
 
 BACKUP_CODE = r"[a-z0-9]{4}(-[a-z0-9]{4}){3}"
+BAD_CODE = "This code is wrong, or it was used before. Type the one that the app shows now."
+BAD_BACKUP_CODE = "This backup code is wrong, or it was used before. Try another one."
+OVER = "That took too long, or something changed meanwhile. Please sign in again."
 
 phone = {"width": 390, "is_mobile": True, "has_touch": True, "device_scale_factor": 2}
 desktop = {"width": 1280}
@@ -150,11 +157,11 @@ def test_the_whole_journey(fresh_site, visit, look, read_qr, screen):
 
     # Confirm, first with a typing error.
     confirm_with(page, wrong_code(authenticator))
-    assert problem(page) == "Invalid TOTP code."
+    assert problem(page) == BAD_CODE
     assert page.get_by_text("The key is copied.").count() == 0  # that was before
     field = page.get_by_label("Code that the app shows now")
     assert field.get_attribute("aria-invalid") == "true"
-    expect(field).to_have_accessible_description("Invalid TOTP code.")
+    expect(field).to_have_accessible_description(BAD_CODE)
     confirm_with(page, authenticator.now())
     codes = shown_codes(page)
     assert len(codes) == len(set(codes)) == 10
@@ -170,9 +177,9 @@ def test_the_whole_journey(fresh_site, visit, look, read_qr, screen):
 
     # Sign in with two steps.
     sign_in(page, fresh_site)
-    view(page, "second")
+    assert f"Signing in as {fresh_site.username}" in view(page, "second").inner_text()
     send_code(page, wrong_code(authenticator))
-    assert problem(page) == "Invalid TOTP code."
+    assert problem(page) == BAD_CODE
     look(page, "6-wrong-code")
     code = next_code(authenticator)
     send_code(page, code)
@@ -182,13 +189,13 @@ def test_the_whole_journey(fresh_site, visit, look, read_qr, screen):
     # Neither a code nor a backup code works twice.
     sign_in(page, fresh_site)
     send_code(page, code)
-    assert problem(page) == "Invalid TOTP code."
+    assert problem(page) == BAD_CODE
     send_backup_code(page, codes[0].upper().replace("-", " "))
     assert "Backup codes left\n9" in view(page, "account").inner_text()
     sign_out(page)
     sign_in(page, fresh_site)
     send_backup_code(page, codes[0])
-    assert problem(page) == "Invalid backup code."
+    assert problem(page) == BAD_BACKUP_CODE
     look(page, "7-used-backup-code")
     page.get_by_label("One of your backup codes").fill(codes[1])
     page.get_by_role("button", name="Sign in", exact=True).click()
@@ -237,7 +244,13 @@ def keep(page: Page) -> list[str]:
     assert told_in_sight(page) == "Saved as backup_codes.txt."
     text = Path(download.value.path()).read_text()
     assert text == copied
-    return text.splitlines()
+    head, codes = text.split("\n\n")
+    assert re.fullmatch(
+        r"django-totp example\n"
+        r"Backup codes of demo at 127\.0\.0\.1:\d+, made \S.*\b20\d\d\b.*\nEach works once\.",
+        head,
+    )
+    return codes.splitlines()
 
 
 def test_the_tokens_are_refreshed_and_verified(site, visit):
@@ -255,6 +268,148 @@ def test_the_tokens_are_refreshed_and_verified(site, visit):
     ]
     kept = "JSON.stringify([localStorage, sessionStorage, document.cookie])"
     assert page.evaluate(kept) == '[{},{},""]'
+
+
+def request(page: Page, path: str) -> Locator:
+    """Return the newest request to ``path`` in the list, opened."""
+    exchange = page.locator("#log li").filter(has_text=path).first
+    exchange.locator("summary").click()
+    exchange.get_by_text("Answered").wait_for()
+    return exchange
+
+
+@pytest.mark.parametrize("screen", [phone, desktop], ids=["phone", "desktop"])
+def test_a_request_opens_to_its_bodies(site, visit, look, screen):
+    page = visit(site, **screen)
+    sign_in(page, site)
+    view(page, "account")
+    login = request(page, "jwt/create/")
+    text = login.inner_text()
+    assert re.search(r'Sent\s+username\s+"demo"\s+password\s+•+\s+Show\s+Answered\b', text)
+    assert re.search(r"Answered\s+is_totp_enabled\s+false\s+refresh\s+•+", text)
+    content = page.content().replace(page.locator("#demo-password").inner_text(), "", 1)
+    assert site.password not in content
+    assert "eyJ" not in content
+    login.get_by_role("button", name="Show password").click()
+    assert f'password\n"{site.password}"' in login.inner_text()
+    expect(login.get_by_role("button", name="Hide password")).to_be_focused()
+    login.get_by_role("button", name="Show access").click()
+    assert re.search(r'access\s+"eyJ[\w.-]+"', login.inner_text())
+    look(page, "open")
+    login.get_by_role("button", name="Hide password").click()
+    assert site.password not in login.inner_text()
+    assert re.search(r"Sent\s+Nothing\s+Answered", request(page, "totp/").inner_text())
+
+    # Signed out, nobody gets to see them any more.
+    sign_out(page)
+    assert re.search(r'username\s+"demo"\s+password\s+forgotten', login.inner_text())
+    assert re.search(r"access\s+forgotten", login.inner_text())
+    assert "eyJ" not in page.content()
+    assert login.get_by_role("button").count() == 0
+
+
+def test_what_was_shown_once_is_not_to_be_found_in_the_requests(fresh_site, visit):
+    page = visit(fresh_site)
+    sign_in(page, fresh_site)
+    page.get_by_role("button", name="Set up").click()
+    view(page, "enroll")
+    authenticator = pyotp.TOTP(page.locator("#secret").inner_text().replace(" ", ""))
+    setup = request(page, "totp/create/")
+    setup.get_by_role("button", name="Show secret").click()
+    assert authenticator.secret in setup.inner_text()
+    confirm_with(page, authenticator.now())
+    codes = shown_codes(page)
+    assert len(re.findall("forgotten", setup.inner_text())) == 3
+    assert authenticator.secret not in page.content()
+    confirmed = request(page, "totp/confirm/")
+    confirmed.get_by_role("button", name="Show backup_codes").click()
+    assert codes[0] in confirmed.inner_text()
+    page.get_by_role("button", name="I have saved them").click()
+    view(page, "account")
+    assert not any(code in page.content() for code in codes)
+    assert confirmed.get_by_role("button", name="Show input_code").count() == 1
+
+
+def test_only_the_last_requests_are_listed(site, visit):
+    page = visit(site)
+    sign_in(page, site)
+    view(page, "account")
+    for _ in range(12):
+        page.get_by_role("button", name="Verify").click()
+        page.get_by_text("The server says that the access token is valid.").wait_for()
+    exchanges = page.locator("#log").get_by_role("listitem")
+    assert exchanges.all_inner_texts() == ["POST\njwt/verify/\n200"] * 12
+
+
+def test_a_phone_shows_what_is_needed(fresh_site, visit):
+    page = visit(fresh_site, **phone)
+    sign_in(page, fresh_site)
+    page.get_by_role("button", name="Set up").click()
+    view(page, "enroll")
+    link = page.get_by_role("link", name="Open the app on this device")
+    field = page.get_by_label("Code that the app shows now")
+    for needed in (link, page.locator("#qr"), field, page.get_by_role("button", name="Turn on")):
+        expect(needed).to_be_in_viewport(ratio=1)
+    order = "link => link.compareDocumentPosition(document.getElementById('qr'))"
+    assert link.evaluate(order) == 4  # DOCUMENT_POSITION_FOLLOWING: for those who listen, too
+    assert link.bounding_box()["y"] < page.locator("#qr").bounding_box()["y"]
+
+    # Whoever comes back from the app comes with a code.
+    page.evaluate("() => { otpauth.onclick = (event) => event.preventDefault() }")
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    expect(field).not_to_be_focused()  # nobody was away
+    link.click()
+    page.evaluate("scrollTo(0, 0)")
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    expect(field).to_be_focused()
+    expect(field).to_be_in_viewport(ratio=1)
+
+    authenticator = pyotp.TOTP(page.locator("#secret").inner_text().replace(" ", ""))
+    confirm_with(page, authenticator.now())
+    expect(page.get_by_text("Two-factor authentication is on.")).to_be_in_viewport(ratio=1)
+    page.get_by_role("button", name="I have saved them").click()
+    sign_out(page)
+    page.evaluate("scrollTo(0, document.body.scrollHeight)")
+    sign_in(page, fresh_site)
+    view(page, "second")
+    expect(page.get_by_label("Code from your authenticator app")).to_be_in_viewport(ratio=1)
+    expect(page.get_by_label("Code from your authenticator app")).to_be_focused()
+    page.get_by_role("button", name="Use a backup code").click()
+    field = page.get_by_label("One of your backup codes")
+    expect(field).to_be_in_viewport(ratio=1)
+    expect(field).to_have_accessible_description(re.compile("Signing in as demo"))
+
+
+@pytest.mark.parametrize("screen", [phone, desktop], ids=["phone", "desktop"])
+def test_a_setup_that_is_not_confirmed_can_be_dropped(fresh_site, visit, look, screen):
+    page = visit(fresh_site, **screen)
+    sign_in(page, fresh_site)
+    page.get_by_role("button", name="Set up").click()
+    view(page, "enroll")
+    page.get_by_role("button", name="Cancel").click()
+    assert told_in_sight(page) == "The setup is dropped."
+    assert "Off" in view(page, "account").inner_text()
+    assert page.locator("#secret").inner_text() == ""
+
+    page.get_by_role("button", name="Set up").click()
+    view(page, "enroll")
+    page.reload()
+    sign_in(page, fresh_site)
+    assert "Not confirmed" in view(page, "account").inner_text()
+    look(page, "pending")
+    page.get_by_role("button", name="Drop the setup").click()
+    assert told_in_sight(page) == "The setup is dropped."
+    assert not page.get_by_role("button", name="Drop the setup").is_visible()
+
+
+def test_a_setup_that_was_confirmed_elsewhere_stays(fresh_site, visit):
+    page = visit(fresh_site)
+    sign_in(page, fresh_site)
+    page.get_by_role("button", name="Set up").click()
+    view(page, "enroll")
+    enroll(fresh_site)
+    page.get_by_role("button", name="Cancel").click()
+    assert re.search(r"\bOn\b", view(page, "account").inner_text())
 
 
 def test_an_expired_access_token_is_refreshed_behind_the_scenes(fresh_site, visit):
@@ -282,16 +437,36 @@ def test_an_expired_refresh_token_signs_out(site, visit):
     page.route("**/api/jwt/refresh/", lambda route: route.fulfill(status=401, json=expired))
     page.get_by_role("button", name="Refresh").click()
     view(page, "signin")
-    assert problem(page) == "Token is invalid or expired"
+    assert problem(page) == "Your sign-in has ended. Please sign in again."
 
 
-def test_a_wrong_password_is_refused_in_the_words_of_the_server(site, visit, look):
+def test_a_wrong_password_is_refused_in_words_for_people(site, visit, look):
     page = visit(site)
     page.get_by_label("Name", exact=True).fill(site.username)
     page.get_by_label("Password", exact=True).fill("wrong")
     page.get_by_role("button", name="Sign in", exact=True).click()
-    assert problem(page) == "Invalid credentials."
+    assert problem(page) == "The name or the password is wrong."
     look(page, "wrong-password")
+
+
+def test_the_words_are_for_codes_that_the_server_has():
+    words = (DEMO.parent / "playground/static/playground/js/words.js").read_text()
+    worded = set(re.findall(r"^  (\w+):", words, re.M)) | set(
+        re.findall(r'code === "(\w+)"', words)
+    )
+    known = set(re.findall(r"^\|(?: `\w+` \|)? `(\w+)` \|", markdown.read("docs/errors.md"), re.M))
+    assert worded <= known
+    never_met = {"invalid", "no_code", "both_codes", "parse_error", "method_not_allowed"}
+    never_met |= {"not_acceptable", "request_too_large", "unsupported_media_type"}
+    assert known - worded == never_met
+
+
+def test_an_error_without_words_is_told_in_those_of_the_server(site, visit):
+    page = visit(site)
+    odd = {"detail": "No luck.", "code": "constructor", "password": ["Too odd."]}
+    page.route("**/api/jwt/create/", lambda route: route.fulfill(status=400, json=odd))
+    sign_in(page, site)
+    assert problem(page) == "No luck. password: Too odd."
 
 
 def test_a_server_that_is_gone_is_told(site, visit):
@@ -307,9 +482,9 @@ def test_an_account_that_waits_says_for_how_long(fresh_site, visit, look):
     sign_in(page, fresh_site)
     for _ in range(6):
         send_code(page, wrong_code(authenticator))
-        assert problem(page) == "Invalid TOTP code."
+        assert problem(page) == BAD_CODE
     send_code(page, next_code(authenticator))
-    assert re.fullmatch(r"Too many wrong codes\. Try again in \d+ seconds\.", problem(page))
+    assert problem(page) == "Too many wrong codes. Wait, or use a backup code."
     assert re.fullmatch(r"\d+ s left", page.locator(".wait").inner_text())
     field = page.get_by_label("Code from your authenticator app")
     assert field.get_attribute("aria-invalid") is None  # the code was not even looked at
@@ -326,8 +501,23 @@ def test_a_throttled_request_says_when_to_try_again(serve_example, visit):
         view(page, "account")
         sign_out(page)
     sign_in(page, site)
-    assert re.search(r"throttled.*\d+ seconds", problem(page))
+    assert problem(page) == "That was too often. Please wait a little."
     assert re.fullmatch(r"\d+ s left", page.locator(".wait").inner_text())
+
+
+def test_the_body_says_how_long_to_wait_where_no_header_is_to_be_seen(site, visit):
+    page = visit(site)
+    wait = {"detail": "Too many wrong codes.", "code": "too_many_attempts", "retry_after": 37}
+    page.route("**/api/jwt/create/", lambda route: route.fulfill(status=429, json=wait))
+    sign_in(page, site)
+    assert problem(page) == "Too many wrong codes. Wait, or use a backup code."
+    assert re.fullmatch(r"3[67] s left", page.locator(".wait").inner_text())
+    page.unroute("**/api/jwt/create/")
+    cap = {"detail": "Too many wrong codes in a row.", "code": "too_many_attempts"}
+    page.route("**/api/jwt/create/", lambda route: route.fulfill(status=429, json=cap))
+    sign_in(page, site)
+    page.get_by_text("Use a backup code, or ask an administrator.").wait_for()
+    assert page.locator(".wait").count() == 0
 
 
 def test_a_challenge_that_is_over_leads_back_to_the_start(fresh_site, visit):
@@ -339,7 +529,8 @@ def test_a_challenge_that_is_over_leads_back_to_the_start(fresh_site, visit):
     page.route("**/api/jwt/totp/verify/", lambda route: route.fulfill(status=400, json=expired))
     send_code(page, "123456")
     view(page, "signin")
-    assert problem(page) == "Invalid or expired challenge token."
+    assert problem(page) == OVER
+    assert "forgotten" in request(page, "jwt/totp/verify/").inner_text()
     expect(page.get_by_role("alert")).to_be_in_viewport(ratio=1)
 
 
@@ -396,7 +587,7 @@ def test_the_keyboard_is_enough(fresh_site, visit):
     view(page, "second")
     page.keyboard.type(wrong_code(authenticator))  # the focus waits in the field
     page.keyboard.press("Enter")
-    assert problem(page) == "Invalid TOTP code."
+    assert problem(page) == BAD_CODE
     page.keyboard.type(next_code(authenticator))  # over the wrong one, which is selected
     page.keyboard.press("Enter")
     view(page, "account")
@@ -408,6 +599,12 @@ def test_the_keyboard_is_enough(fresh_site, visit):
     page.keyboard.press("Escape")
     page.get_by_role("dialog").wait_for(state="hidden")
     assert focused() == "Turn off"
+    tab_to("#log li:nth-child(2) summary")
+    page.keyboard.press("Enter")
+    tab_to("#log li:nth-child(2) button")
+    assert focused() == "Show"
+    page.keyboard.press("Enter")
+    assert focused() == "Hide"
 
 
 HOSTILE_SVGS = {
@@ -518,6 +715,21 @@ def test_the_api_docs_come_from_here(site, visit):
     assert page.locator("html").get_attribute("lang") == "en"
     page.get_by_role("link", name="Start").click()
     view(page, "signin")
+
+
+def test_the_api_docs_follow_dark_mode(site, visit):
+    page = visit(site, "/api/docs/", color_scheme="dark")
+    page.locator(".opblock").first.wait_for()
+    colors = """selector => {
+      const { backgroundColor, color } = getComputedStyle(document.querySelector(selector));
+      return [backgroundColor, color].map((value) => value.match(/[\\d.]+/g).map(Number)[1] > 127);
+    }"""
+    shown = ["body", ".bar", ".swagger-ui", ".swagger-ui .opblock-summary-path"]
+    assert [page.evaluate(colors, part)[1] for part in shown] == [True] * 4
+    assert [page.evaluate(colors, part)[0] for part in shown[:3]] == [False] * 3
+    page.emulate_media(color_scheme="light")
+    assert [page.evaluate(colors, part)[1] for part in shown] == [False] * 4
+    assert page.evaluate(colors, "body")[0]
 
 
 def test_the_admin_works_under_the_policy(site, visit):

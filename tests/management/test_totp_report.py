@@ -6,7 +6,7 @@ from django.contrib.auth import get_user_model
 from django.core.management import CommandError
 
 from django_totp.models import Totp
-from django_totp.operations import support
+from django_totp.operations.support import numbers
 
 pytestmark = pytest.mark.django_db
 
@@ -66,7 +66,7 @@ def test_verbosity_does_not_change_what_programs_read(run, format):
 
 
 def test_a_model_without_groups(run, monkeypatch):
-    monkeypatch.setattr(support, "FLAGS", ("is_vip", get_user_model().USERNAME_FIELD))
+    monkeypatch.setattr(numbers, "FLAGS", ("is_vip", get_user_model().USERNAME_FIELD))
     assert [group["group"] for group in json.loads(run("totp_report", format="json"))] == ["all"]
 
 
@@ -77,6 +77,12 @@ def test_the_database_that_was_asked_for(run, no_routing):
 def test_a_database_that_there_is_not(run):
     with pytest.raises(CommandError, match="--database"):
         run("totp_report", "--database", "elsewhere")
+
+
+def test_an_enrollment_of_1_1_is_on(run):
+    Totp.objects.update(confirmed_at=None, failures=0)
+    group = json.loads(run("totp_report", format="json"))[0]
+    assert (group["enabled"], group["pending"], group["low_on_codes"]) == (1, 0, 0)
 
 
 def test_no_user_at_all(run):

@@ -1,7 +1,9 @@
 import logging
+from datetime import timedelta
 
 import pytest
 from django.core.management import CommandError
+from django.db.models import F
 
 from django_totp.models import BackupCode, Totp
 from tests.receivers import heard
@@ -67,6 +69,42 @@ def test_anything_else_is_a_no(run, enrolled_user, answer, no):
     assert caught.value.returncode == 1
     assert Totp.objects.exists()
     assert not signals
+
+
+def test_what_was_asked_about_is_what_is_removed(run, enrolled_user, monkeypatch):
+    def read(prompt):
+        Totp.objects.update(created_at=F("created_at") + timedelta(seconds=1))
+        return "y"
+
+    monkeypatch.setattr("builtins.input", read)
+    with heard() as signals, pytest.raises(CommandError, match="while you were asked") as caught:
+        run("totp_reset", enrolled_user.get_username())
+    assert caught.value.returncode == 1
+    assert Totp.objects.exists()
+    assert not signals
+
+
+def test_what_is_gone_by_now(run, enrolled_user, monkeypatch):
+    monkeypatch.setattr("builtins.input", lambda prompt: Totp.objects.all().delete() and "y")
+    with pytest.raises(CommandError, match="while you were asked"):
+        run("totp_reset", enrolled_user.get_username())
+
+
+def test_a_code_that_is_wrong_meanwhile_changes_nothing_about_it(run, enrolled_user, monkeypatch):
+    def read(prompt):
+        Totp.objects.update(failures=7, version=F("version") + 1)
+        return "y"
+
+    monkeypatch.setattr("builtins.input", read)
+    run("totp_reset", enrolled_user.get_username())
+    assert not Totp.objects.exists()
+
+
+def test_an_enrollment_of_1_1(run, enrolled_user, answer):
+    Totp.objects.update(confirmed_at=None)
+    answer("y")
+    run("totp_reset", enrolled_user.get_username())
+    assert not Totp.objects.exists()
 
 
 def test_does_not_ask_where_there_is_nothing_to_reset(run, user, answer):

@@ -69,6 +69,32 @@ def test_off(status, enrolled_user):
     assert status()["Waiting until"] == "a backup code, totp_unlock or totp_reset ends it"
 
 
+def test_an_enrollment_of_1_1(status, enrolled_user):
+    Totp.objects.update(confirmed_at=None, created_at=NOON)
+    BackupCode.objects.update(digest=None)
+    facts = status()
+    assert facts["State"] == "enabled"
+    assert facts["Enabled since"] == facts["Set up"] == show(NOON)
+    assert facts["Backup codes"] == "10 of 10 left"
+
+
+def test_no_wait_is_longer_than_the_longest(status, enrolled_user, settings):
+    settings.TOTP_LOCKOUT_MAX_SECONDS = 900
+    Totp.objects.update(failures=7, waiting_until=timezone.now() + timedelta(days=365))
+    until = datetime.fromisoformat(status()["Waiting until"])
+    left = until - timezone.now()
+    assert timedelta(minutes=14) < left <= timedelta(minutes=15)
+
+
+def test_a_clock_that_was_once_ahead(status, enrolled_user, settings):
+    settings.TIME_ZONE = "UTC"
+    Totp.objects.update(last_used_step=NOON.timestamp() // 30)
+    assert status()["Waiting until"] == (
+        "2030-01-01 12:00:00+00:00: the server's clock was once ahead, and codes are refused until "
+        "it is there again; totp_unlock ends it"
+    )
+
+
 @pytest.mark.parametrize("verbosity", ["1", "3"])
 def test_shows_no_secret(run, enrolled_user, secret, backup_codes, verbosity):
     text = run("totp_status", enrolled_user.get_username(), "--verbosity", verbosity)

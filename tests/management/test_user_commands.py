@@ -1,8 +1,10 @@
 """What totp_status, totp_reset and totp_unlock share: finding the user, and how they fail."""
 
+import io
+
 import pytest
 from django.contrib.auth import get_user_model
-from django.core.management import CommandError
+from django.core.management import CommandError, call_command
 
 COMMANDS = [["totp_status"], ["totp_reset", "--yes"], ["totp_unlock"]]
 pytestmark = [
@@ -54,6 +56,47 @@ def test_the_database_that_was_asked_for(run, command, enrolled_user, no_routing
 def test_a_database_that_there_is_not(run, command):
     with pytest.raises(CommandError, match="--database"):
         run(*command, "ada", "--database", "elsewhere")
+
+
+NAMES = {
+    "ada\x1b[2K\rroot": r"ada\x1b[2K\rroot",
+    "ada\n  State          enabled": r"ada\n  State          enabled",
+    "\u202eada\u2066": r"\u202eada\u2066",
+    "ada\u2028b\u2029c\x85": r"ada\u2028b\u2029c\x85",
+    "a\u200bd\ufeffa\x7f": r"a\u200bd\ufeffa\x7f",
+    "CORP\\adä \u732b": "CORP\\adä \u732b",
+}
+
+
+@pytest.mark.parametrize(("name", "shown"), NAMES.items(), ids=range(len(NAMES)))
+def test_a_name_cannot_steer_the_terminal(run, command, enrolled_user, name, shown):
+    get_user_model().objects.update(**{enrolled_user.USERNAME_FIELD: name})
+    text = run(*command, name)
+    assert shown in text
+    assert all(letter.isprintable() for letter in text.replace("\n", ""))
+    with pytest.raises(CommandError) as caught:
+        run(*command, f"{name}!")
+    assert str(caught.value).isprintable()
+
+
+def test_a_terminal_that_has_few_letters(command, enrolled_user):
+    get_user_model().objects.update(**{enrolled_user.USERNAME_FIELD: "łucja"})
+    out = io.TextIOWrapper(io.BytesIO(), encoding="latin-1")
+    call_command(*command, "łucja", stdout=out)
+    out.flush()
+    assert rb"\u0142ucja" in out.buffer.getvalue()
+
+
+def test_a_name_that_is_no_text(run, command, enrolled_user):
+    for name in ("ada\0", "ada\udc80"):
+        with pytest.raises(CommandError, match="No single user has"):
+            run(*command, name)
+
+
+def test_a_user_without_a_name(run, command, enrolled_user, monkeypatch):
+    monkeypatch.setattr(get_user_model(), "get_username", lambda user: None)
+    get_user_model().objects.update(email="post@example.com")
+    assert "post@example.com" in run(*command, "--pk", str(enrolled_user.pk))
 
 
 def test_help_names_the_field(command, capsys):

@@ -293,9 +293,7 @@ def test_views_that_read_credentials(mount):
         path("c/", CredentialView.as_view()),
     )
     assert found() == [("/a/", own(BySetting)), ("/b/", own(ByClass)), ("/c/", own(CredentialView))]
-    assert {finding.why for finding in side_doors()} == {
-        "Its serializer takes a password for a token."
-    }
+    assert {finding.why for finding in side_doors()} == {"It reads a password as a login does."}
 
 
 def test_a_login_is_named_once(mount):
@@ -327,8 +325,8 @@ def test_a_serializer_that_is_given_in_the_urls(mount, name):
 def test_a_serializer_that_cannot_be_imported(mount, name):
     view = type("Broken", (TokenViewBase,), {"_serializer_class": name})
     login = type("BrokenLogin", (TokenObtainPairView,), {"_serializer_class": name})
-    mount(view.as_view(), login.as_view())
-    assert [view for _, view in found()] == [f"{__name__}.BrokenLogin"]
+    mount(view.as_view(), path("login/", login.as_view()))
+    assert found() == [("/login/", f"{__name__}.BrokenLogin")]
 
 
 # --- BasicAuthentication ---

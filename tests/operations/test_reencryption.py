@@ -14,10 +14,10 @@ from django.db import OperationalError, connection, connections, transaction
 from django.test import override_settings
 from django.utils.connection import ConnectionDoesNotExist
 
+from django_totp import spelling
 from django_totp.auth import finish_login, generate_challenge_token
 from django_totp.backup_code_utils import (
     generate_backup_codes,
-    normalize,
     rotate_backup_codes,
     store_backup_codes,
     verify_backup_code,
@@ -137,7 +137,7 @@ def reads(key, token):
 def add_code(code, key, *, digest=True, **fields):
     """Store ``code`` under ``key``, with or without its digest."""
     with override_settings(TOTP_ENCRYPTION_KEY=key):
-        digest = keyed_digest(normalize(code)) if digest else None
+        digest = keyed_digest(spelling.backup_code(code)) if digest else None
         return BackupCode.objects.create(
             totp=totp(), code=encrypt(code), digest=digest, **fields
         ).pk
@@ -247,7 +247,6 @@ def test_a_set_that_is_half_moved_works(rotating_user, keys, secret, otp, backup
 @pytest.mark.parametrize("key", [0, 1])
 def test_a_missing_digest_is_computed(rotating_user, keys, drop_old_keys, key):
     add_code(CODE, keys[key], digest=False)
-    assert not verify_backup_code(rotating_user, CODE)
     _, codes = run()
     assert codes == {"moved": 11}
     drop_old_keys()
@@ -292,7 +291,7 @@ def test_of_twins_with_digests_under_two_keys_one_stays(
     twins = {key: add_code(CODE, keys[key]) for key in (first, 1 - first)}
     assert run() == ({"moved": 1}, {"moved": 11, "current": 1})
     drop_old_keys()
-    assert digest_of(twins[0]) == keyed_digest(normalize(CODE))
+    assert digest_of(twins[0]) == keyed_digest(spelling.backup_code(CODE))
     assert digest_of(twins[1]) is None
     assert {decrypt(row.code) for row in BackupCode.objects.filter(pk__in=twins.values())} == {CODE}
     assert verify_backup_code(rotating_user, CODE)
@@ -317,7 +316,7 @@ def test_a_code_that_is_done_keeps_its_digest(rotating_user, keys, hurry):
     done, twin = (add_code(CODE, key) for key in keys)
     add_code(OTHER_CODE, keys[1], digest=False)
     assert run()[1] == {"moved": 12, "current": 1}
-    assert digest_of(done) == keyed_digest(normalize(CODE))
+    assert digest_of(done) == keyed_digest(spelling.backup_code(CODE))
     assert digest_of(twin) is None
 
 
@@ -658,7 +657,7 @@ def test_a_run_that_is_stopped_is_resumed(rotating_user, keys, drop_old_keys, ba
     command = [sys.executable, "-c", COMMAND, connection.settings_dict["NAME"]]
     with subprocess.Popen(
         [*command, *(key if isinstance(key, str) else key.decode() for key in keys)],
-        cwd=Path(__file__).parents[1],
+        cwd=Path(__file__).parents[2],
         env=os.environ | {"DJANGO_SETTINGS_MODULE": "tests.settings"},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -27,9 +27,16 @@ INSTALLED_APPS = [
     "allauth.socialaccount.providers.google",
     "allauth.socialaccount.providers.twitter",
     "dj_rest_auth",
+    "djangosaml2",
     "djoser",
+    "graphene_django",
     "knox",
+    "mozilla_django_oidc",
+    "ninja_extra",
+    "ninja_jwt",
+    "oauth2_provider",
     "social_django",
+    "strawberry_django",
     "django_totp",
 ]
 MIDDLEWARE = [
@@ -57,6 +64,7 @@ REST_FRAMEWORK = {
 }
 REST_AUTH = {"USE_JWT": True}
 SITE_ID = 1
+SAML_CSP_HANDLER = ""  # djangosaml2 asks for a package otherwise
 
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 ROOT_URLCONF = "tests.sidedoors.urls"
@@ -67,7 +75,9 @@ USE_TZ = True
 if os.environ.get("SIDE_DOORS") == "open":
     ACCOUNT_LOGIN_BY_CODE_ENABLED = True
     ACCOUNT_LOGIN_ON_PASSWORD_RESET = True
+    MIDDLEWARE += ["sesame.middleware.AuthenticationMiddleware"]
     REST_FRAMEWORK = {}  # REST framework's own default takes a password with each request
 if os.environ.get("SIDE_DOORS") == "social only":
     SOCIALACCOUNT_ONLY = True
     ACCOUNT_EMAIL_VERIFICATION = "none"  # as allauth asks for
+    OAUTH2_PROVIDER = {"COMPLIANT_BCP_RFC9700_PASSWORD_GRANT": True}

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from django_totp.operations.audit import doors
+from django_totp.operations.audit import doors, urlconf
 from tests import services
 
 ROOT = Path(__file__).parents[2]
@@ -23,6 +23,9 @@ AUTH = "django.contrib.auth.views"
 OAUTH2 = "allauth.socialaccount.providers.oauth2.views.OAuth2CallbackView"
 HEADLESS = "allauth.headless.account.views"
 PROVIDER_TOKEN = "allauth.headless.socialaccount.views.ProviderTokenView"
+NINJA_JWT = "ninja_jwt.controller"
+OPERATIONS = f"{__package__}.ninja"
+OAUTH_TOKEN = ("/oauth/token/", "oauth2_provider.views.base.TokenView")
 
 FOUND = [
     ("/own/tokens/", f"{OWN}.OwnTokens"),
@@ -73,10 +76,34 @@ FOUND = [
     ("/headless/browser/v1/auth/provider/token", PROVIDER_TOKEN),
     ("/headless/app/v1/auth/provider/token", PROVIDER_TOKEN),
     ("/social/complete/<str:backend>/", "social_django.views.complete"),
+    OAUTH_TOKEN,
+    ("/oidc/callback/", "mozilla_django_oidc.views.OIDCAuthenticationCallbackView"),
+    ("/saml2/acs/", "djangosaml2.views.AssertionConsumerServiceView"),
+    ("/sesame/", "sesame.views.LoginView"),
+    ("/ninja/token/pair", "ninja_jwt.routers.obtain.obtain_token"),
+    ("/ninja/token/sliding", "ninja_jwt.routers.obtain.obtain_token_sliding_token"),
+    ("/ninja/session", f"{OPERATIONS}.open_session"),
+    ("/ninja/two-methods", f"{OPERATIONS}.make_token"),
+    ("/ninja/basic", f"{OPERATIONS}.report"),
+    ("/ninja-extra/own/pair", f"{OPERATIONS}.OwnController.pair"),
+    ("/ninja-extra/token/pair", f"{NINJA_JWT}.TokenObtainPairController.obtain_token"),
+    ("/ninja-extra/token/sliding", f"{NINJA_JWT}.TokenObtainSlidingController.obtain_token"),
+    ("/ninja-async/token/pair", f"{NINJA_JWT}.AsyncTokenObtainPairController.obtain_token"),
+    ("/graphene/", "graphene_django.views.GraphQLView"),
+    ("/strawberry/", "strawberry.django.views.GraphQLView"),
+    ("/strawberry-async/", "strawberry.django.views.AsyncGraphQLView"),
+    ("/own/oauth/", f"{OWN}.OwnOAuthTokens"),
+    ("/own/sesame/", f"{OWN}.OwnSesameLogin"),
+    ("/own/jwt/", f"{OWN}.OwnPost"),
+    ("/own/drf-token/", f"{OWN}.MakeToken"),
+    ("/own/knox-token/", f"{OWN}.MakeKnoxToken"),
+    ("/own/refresh-token/", f"{OWN}.make_refresh_token"),
+    ("/own/graphql-token/", f"{OWN}.make_graphql_token"),
     ("/en-us/accounts/login/", f"{AUTH}.LoginView"),
 ]
 KNOX = ("/knox/login/", "knox.views.LoginView")  # a password gets in only by Basic
 OPENED_BY_SETTINGS = [
+    ("*", "sesame.middleware.AuthenticationMiddleware"),
     KNOX,
     ("*", "REST_FRAMEWORK.DEFAULT_AUTHENTICATION_CLASSES"),
     ("/allauth/login/code/confirm/", "allauth.account.views.ConfirmLoginCodeView"),
@@ -89,8 +116,22 @@ OPENED_BY_SETTINGS = [
     ("/headless/browser/v1/auth/password/reset", f"{HEADLESS}.ResetPasswordView"),
     ("/headless/app/v1/auth/password/reset", f"{HEADLESS}.ResetPasswordView"),
 ]
-MODULES = {"serializers", "sites", "views"}
-SOCIAL_ONLY = {"allauth.account.views.LoginView", f"{HEADLESS}.LoginView"}
+KNOWN = {
+    *doors.DOORS,
+    *doors.MIDDLEWARE_DOORS,
+    *doors.CREDENTIALS,
+    *doors.LOGINS,
+    *doors.TOKENS,
+    *doors.ASKING,
+    *doors.AUTHENTICATED,
+    *(doors.API_VIEW, doors.BASIC, doors.NINJA_BASIC, doors.NINJA_VIEW, doors.OUR_VIEW),
+    *urlconf.LOGIN_DECORATORS,
+    *urlconf.LOGIN_MIXINS,
+}
+SHUT_BY_SETTINGS = {
+    *("allauth.account.views.LoginView", f"{HEADLESS}.LoginView"),
+    *(OAUTH_TOKEN[1], f"{OWN}.OwnOAuthTokens"),
+}
 
 
 def audit(**environment):
@@ -120,18 +161,24 @@ def test_names_the_doors_that_settings_open():
     assert audit(SIDE_DOORS="open") == Counter(FOUND + OPENED_BY_SETTINGS)
 
 
-def test_an_allauth_that_takes_no_password_has_no_password_login():
+def test_names_no_doors_that_settings_shut():
     found = audit(SIDE_DOORS="social only")
-    assert found == Counter(door for door in FOUND if door[1] not in SOCIAL_ONLY)
+    assert found == Counter(door for door in FOUND if door[1] not in SHUT_BY_SETTINGS)
 
 
-@pytest.mark.parametrize("name", sorted({*doors.DOORS, *doors.CREDENTIAL_SERIALIZERS}))
+@pytest.mark.parametrize("name", sorted(KNOWN))
 def test_what_is_known_by_name_exists(name):
     """A package that renames a view would otherwise open a door that nobody sees."""
-    parts = name.split(".")
-    end = max(parts.index(module) for module in MODULES if module in parts) + 1
-    spec = importlib.util.find_spec(".".join(parts[:end]))
-    defined = ast.parse(Path(spec.origin).read_text(encoding="utf-8")).body
-    for part in parts[end:]:
+    package, *parts = name.split(".")
+    path = Path(importlib.util.find_spec(package).origin).parent
+    while (path / parts[0]).is_dir():
+        path /= parts.pop(0)
+    sources = [path / f"{parts[0]}.py"]
+    if sources[0].is_file():
+        parts.pop(0)
+    else:
+        sources = path.glob("_*.py")  # __init__ and private modules
+    defined = [node for one in sources for node in ast.parse(one.read_text("utf-8")).body]
+    for part in parts:
         [found] = [node for node in defined if getattr(node, "name", "") == part]
         defined = found.body

@@ -9,11 +9,14 @@ from django.contrib.auth import views as auth
 from django.contrib.auth.decorators import login_required, user_passes_test
 from django.urls import include, path, re_path
 from django.views.decorators.cache import never_cache
+from graphene_django.views import GraphQLView
 from rest_framework.authtoken.views import ObtainAuthToken, obtain_auth_token
 from rest_framework.routers import SimpleRouter
 from rest_framework_simplejwt import views as simplejwt
+from sesame import views as sesame
+from strawberry.django import views as strawberry
 
-from . import views
+from . import graphql, ninja, views
 
 router = SimpleRouter()
 router.register("report-set", views.ReportSet, basename="report")
@@ -42,6 +45,13 @@ own_doors = [
     path("report/", views.report),
     path("partial/", functools.partial(auth.LoginView.as_view(), next_page="/")),
     path("decorated/", never_cache(only_strangers(auth.LoginView.as_view()))),
+    path("oauth/", views.OwnOAuthTokens.as_view()),
+    path("sesame/", views.OwnSesameLogin.as_view()),
+    path("jwt/", views.OwnPost.as_view()),
+    path("drf-token/", views.MakeToken.as_view()),
+    path("knox-token/", views.MakeKnoxToken.as_view()),
+    path("refresh-token/", views.make_refresh_token),
+    path("graphql-token/", views.make_graphql_token),
     path("admin/", own_site.urls),
     path("decorated-admin/", decorated_site.urls),
 ]
@@ -61,6 +71,10 @@ harmless = [
     path("refresh/", simplejwt.TokenRefreshView.as_view()),
     path("verify/", simplejwt.TokenVerifyView.as_view()),
     path("blacklist/", simplejwt.TokenBlacklistView.as_view()),
+    path("with-cookie/", views.WithCookie.as_view()),
+    path("logout/", views.Logout.as_view()),
+    path("token/", views.TokenOfWhoIsSignedIn.as_view()),
+    path("graphql/", login_required(GraphQLView.as_view(schema=graphql.graphene_schema))),
     path("instance/", views.Login()),
     path("function/", views.login),
     path("partial/", views.login_of_another_kind),
@@ -86,5 +100,15 @@ urlpatterns = [
     path("allauth/", include("allauth.urls")),
     path("headless/", include("allauth.headless.urls")),
     path("social/", include("social_django.urls")),
+    path("oauth/", include("oauth2_provider.urls")),
+    path("oidc/", include("mozilla_django_oidc.urls")),
+    path("saml2/", include("djangosaml2.urls")),
+    path("sesame/", sesame.LoginView.as_view()),
+    path("ninja/", ninja.api.urls),
+    path("ninja-extra/", ninja.extra_api.urls),
+    path("ninja-async/", ninja.async_api.urls),
+    path("graphene/", GraphQLView.as_view(schema=graphql.graphene_schema)),
+    path("strawberry/", strawberry.GraphQLView.as_view(schema=graphql.own_schema)),
+    path("strawberry-async/", strawberry.AsyncGraphQLView.as_view(schema=graphql.own_schema)),
     *i18n_patterns(re_path("^accounts/", include("django.contrib.auth.urls"))),
 ]

@@ -4,18 +4,27 @@ import functools
 
 from dj_rest_auth.registration.views import SocialConnectView, SocialLoginView
 from django.contrib.admin import AdminSite
+from django.contrib.auth import authenticate
 from django.contrib.auth.views import LoginView, PasswordResetConfirmView
 from django.http import HttpResponse
+from graphql_jwt.shortcuts import get_token
+from knox.models import AuthToken
 from knox.views import LoginView as KnoxLoginView
+from oauth2_provider.views import TokenView as OAuthTokenView
 from rest_framework import permissions, viewsets
 from rest_framework.authentication import BasicAuthentication, SessionAuthentication
+from rest_framework.authtoken.models import Token
 from rest_framework.authtoken.serializers import AuthTokenSerializer
 from rest_framework.decorators import action, api_view, authentication_classes
 from rest_framework.generics import GenericAPIView
 from rest_framework.response import Response
 from rest_framework.views import APIView
 from rest_framework_simplejwt.serializers import TokenObtainPairSerializer
+from rest_framework_simplejwt.tokens import RefreshToken
 from rest_framework_simplejwt.views import TokenObtainPairView, TokenViewBase
+from sesame.views import LoginView as SesameLoginView
+
+from django_totp.views.jwt import JWTCreateView
 
 # Ways in.
 
@@ -76,7 +85,59 @@ class OwnSite(AdminSite):
     pass
 
 
+class OwnOAuthTokens(OAuthTokenView):
+    pass
+
+
+class OwnSesameLogin(SesameLoginView):
+    pass
+
+
+class OwnPost(JWTCreateView):
+    def post(self, request):
+        return Response(self.token_pair(authenticate(request, **request.data)))
+
+
+class MakeToken(APIView):
+    def post(self, request):
+        token, _ = Token.objects.get_or_create(user=authenticate(request, **request.data))
+        return Response({"key": token.key})
+
+
+class MakeKnoxToken(APIView):
+    def post(self, request):
+        return Response(AuthToken.objects.create(authenticate(request, **request.data))[1])
+
+
+@api_view(["POST"])
+def make_refresh_token(request):
+    refresh = RefreshToken.for_user(authenticate(request, **request.data))
+    return Response(str(refresh.access_token))
+
+
+def make_graphql_token(request):
+    return HttpResponse(get_token(authenticate(request, **request.POST.dict())))
+
+
 # Look-alikes.
+
+
+class WithCookie(JWTCreateView):
+    def post(self, request):
+        response = super().post(request)
+        response.set_cookie("seen", "yes")
+        return response
+
+
+class Logout(APIView):
+    def post(self, request):
+        RefreshToken(request.data["refresh"]).blacklist()
+        Token.objects.filter(user=request.user.pk).delete()
+        return Response()
+
+
+class TokenOfWhoIsSignedIn(MakeToken):
+    permission_classes = [permissions.IsAuthenticated]
 
 
 class ProtectedTokens(TokenObtainPairView):

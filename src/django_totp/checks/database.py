@@ -5,18 +5,39 @@ from itertools import chain
 from typing import Any
 
 from cryptography.fernet import InvalidToken
-from django.core.checks import CheckMessage, Tags, Warning, register
+from django.core.checks import CheckMessage, Info, Tags, Warning, register
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections, models, router
 
 from django_totp.encryption import decrypt
 from django_totp.models import BackupCode, Totp
+from django_totp.operations.support import State, in_state
 
 SAMPLE = 25  # of the oldest rows, and as many of the newest
 HINT = (
     "Put the key that fits into TOTP_ENCRYPTION_KEY_FALLBACKS. If it is lost, reset these "
     "enrollments: until then their codes are refused."
 )
+
+
+HINT_ADOPTED = (
+    "They are on, as they were there, and nothing needs to be done: each is taken over when its "
+    "user next logs in. They come from processes or dumps of django-totp 1.1."
+)
+
+
+@register(Tags.database)
+def check_adoption(*, databases: Sequence[str] | None = None, **kwargs: Any) -> list[CheckMessage]:
+    return [
+        Info(
+            f"{count} enrollments in the database {alias!r} were made by django-totp 1.1 and have "
+            "not been used since.",
+            hint=HINT_ADOPTED,
+            id="django_totp.W091",
+        )
+        for alias in databases or ()
+        if (count := _unadopted(alias))
+    ]
 
 
 @register(Tags.database)
@@ -53,6 +74,21 @@ def _has_table(alias: str, model: type[models.Model]) -> bool:
         router.allow_migrate_model(alias, model)
         and model._meta.db_table in connections[alias].introspection.table_names()
     )
+
+
+def _unadopted(alias: str) -> int:
+    """Return how many enrollments are on that nothing has confirmed."""
+    if not _has_table(alias, Totp) or not _has_column(alias, "confirmed_at"):
+        return 0
+    return Totp.objects.using(alias).filter(in_state(State.ENABLED), confirmed_at=None).count()
+
+
+def _has_column(alias: str, name: str) -> bool:
+    """Return whether enrollments have the column: not so before an upgrade has migrated."""
+    connection = connections[alias]
+    with connection.cursor() as cursor:
+        columns = connection.introspection.get_table_description(cursor, Totp._meta.db_table)
+    return name in {column.name for column in columns}
 
 
 def _is_readable(token: str) -> bool:

@@ -11,7 +11,7 @@ from django.core.cache.backends.locmem import LocMemCache
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 
 from django_totp.conf import conf
-from django_totp.operations.audit import Finding, installed_views, side_doors, view_class
+from django_totp.operations.audit import Finding, View, side_doors, views_of
 
 # A FileBasedCache looks before it writes, so that a burst slips through in between.
 LOOSE_CACHES = (DummyCache, FileBasedCache, LocMemCache)
@@ -56,14 +56,13 @@ def check_cache(**kwargs: Any) -> list[CheckMessage]:
     return [Warning(message, hint=hint, id="django_totp.W008")]
 
 
-@register(Tags.security, deploy=True)
+@register(Tags.security)
 def check_basic_authentication(**kwargs: Any) -> list[CheckMessage]:
-    basic = "rest_framework.authentication.BasicAuthentication"
-    classes = [one for view in _our_views() for one in view.authentication_classes]
-    if not any(_descends_from(one, basic) for one in classes):
+    if not any(map(_takes_basic, _our_installed_views())):
         return []
-    message = "BasicAuthentication lets a password alone change the second factor."
+    message = "BasicAuthentication lets a password alone into the endpoints of django-totp."
     hint = (
+        "It suffices to enroll, whereas a second factor that is on is not changed without a code. "
         "Set REST_FRAMEWORK['DEFAULT_AUTHENTICATION_CLASSES'] without it: unless told otherwise, "
         "REST framework uses it."
     )
@@ -103,12 +102,22 @@ def _side_doors() -> list[Finding]:
 
 
 def _our_views() -> list[Any]:
-    """Return the views of django-totp, and those derived from them, that the URLs lead to."""
+    """Return the classes of the views of django-totp, and of those derived from them."""
+    return [view.cls for view in _our_installed_views()]
+
+
+def _our_installed_views() -> list[View]:
     try:
-        views = [view_class(view) for _, view in installed_views()]
+        return list(views_of("django_totp.views.base.TotpView"))
     except Exception:
         return []  # the URLs are broken: Django reports that
-    return [view for view in views if _descends_from(view, "django_totp.views.base.TotpView")]
+
+
+def _takes_basic(view: View) -> bool:
+    try:
+        return view.takes_basic
+    except Exception:
+        return False  # its classes have no end, or raise: the audit names it
 
 
 def _our_throttle() -> Any:

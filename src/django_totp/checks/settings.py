@@ -142,6 +142,13 @@ WEAKNESSES = (
         "at least 1",
         "Without a wait, codes are guessed as fast as the server answers. The default is 30.",
     ),
+    Rule(
+        "W012",
+        "TOTP_ISSUER",
+        lambda value: value != "MyApp",
+        "a name of your own",
+        "Set it to the name of your site. Authenticator apps keep what they were shown first.",
+    ),
 )
 
 

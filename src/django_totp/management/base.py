@@ -11,6 +11,7 @@ from django.utils.timezone import is_aware, localtime
 
 from django_totp.exceptions import TotpError
 from django_totp.operations.support import find_user
+from django_totp.users import name_of
 
 
 class DatabaseCommand(BaseCommand):
@@ -46,6 +47,10 @@ class UserCommand(DatabaseCommand):
     def find_user(self, options: dict[str, Any]) -> AbstractBaseUser:
         return find_user(options["user"], pk=options["pk"], using=options["database"])
 
+    def name_of(self, user: AbstractBaseUser) -> str:
+        """Return what ``user`` is called, as text that a terminal takes for nothing else."""
+        return printable(name_of(user), getattr(self.stdout, "encoding", None) or "utf-8")
+
     def add_reason(self, parser: CommandParser) -> None:
         parser.add_argument(
             "--reason", default="", help="Why, for the log. Do not put a secret here."
@@ -55,6 +60,19 @@ class UserCommand(DatabaseCommand):
         """Write ``text`` unless ``--verbosity 0`` asks for silence."""
         if options["verbosity"] > 0:
             self.stdout.write(text)
+
+
+def printable(text: str, encoding: str = "utf-8") -> str:
+    """Return ``text`` with what a terminal does not show as a letter escaped.
+
+    That is what steers the terminal or the direction of writing, for a name is chosen by its
+    owner and read by whoever is about to decide, and what ``encoding`` does not have.
+    """
+    shown = "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
+        for letter in text
+    )
+    return shown.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def show(moment: datetime | None, otherwise: str = "") -> str:

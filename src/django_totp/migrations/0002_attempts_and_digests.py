@@ -7,34 +7,36 @@ Their codes get the digest that they are found by from now on. Nobody enrolls ag
 from typing import Any
 
 import django.db.models.deletion
-from cryptography.fernet import InvalidToken
-from django.db import migrations, models
+from django.db import migrations, models, router
 from django.db.models import Exists, F, OuterRef
 
-from django_totp.backup_code_utils import normalize
-from django_totp.encryption import decrypt, keyed_digest, resolve_fernet_keys
+import django_totp.models
+from django_totp.adoption import digest_of
+from django_totp.encryption import resolve_fernet_keys
 
 BATCH = 1000
 
 
 def require_key_for_codes(apps: Any, schema_editor: Any) -> None:
     """Fail before anything is altered: not every database would take that back."""
-    BackupCode = apps.get_model("django_totp", "BackupCode")
-    if BackupCode.objects.using(schema_editor.connection.alias).exists():
+    codes = rows_of("BackupCode", apps, schema_editor)
+    if codes is not None and codes.exists():
         resolve_fernet_keys()
 
 
 def confirm_what_was_enabled(apps: Any, schema_editor: Any) -> None:
-    Totp = apps.get_model("django_totp", "Totp")
-    BackupCode = apps.get_model("django_totp", "BackupCode")
-    alias = schema_editor.connection.alias
-    has_codes = Exists(BackupCode.objects.filter(totp=OuterRef("pk")))
-    Totp.objects.using(alias).filter(has_codes).update(confirmed_at=F("created_at"))
+    totps = rows_of("Totp", apps, schema_editor)
+    codes = rows_of("BackupCode", apps, schema_editor)
+    if totps is not None and codes is not None:
+        has_codes = Exists(codes.filter(totp=OuterRef("pk")))
+        totps.filter(has_codes).update(confirmed_at=F("created_at"))
 
 
 def compute_digests(apps: Any, schema_editor: Any) -> None:
-    BackupCode = apps.get_model("django_totp", "BackupCode")
-    codes = BackupCode.objects.using(schema_editor.connection.alias).order_by("totp_id", "pk")
+    codes = rows_of("BackupCode", apps, schema_editor)
+    if codes is None:
+        return
+    codes = codes.order_by("totp_id", "pk")
     last_totp, last_pk, unreadable = 0, 0, 0
     seen: set[str | None] = set()
     while True:
@@ -45,7 +47,7 @@ def compute_digests(apps: Any, schema_editor: Any) -> None:
         for code in batch:
             seen = seen if code.totp_id == last_totp else set()
             last_totp, last_pk = code.totp_id, code.pk
-            code.digest = _digest(code.code)
+            code.digest = digest_of(code.code)
             unreadable += code.digest is None
             if code.digest in seen:
                 code.digest = None  # the same code twice: the first of them stands
@@ -55,12 +57,10 @@ def compute_digests(apps: Any, schema_editor: Any) -> None:
         print(f"\n    {unreadable} unreadable backup codes stay unusable.")
 
 
-def _digest(token: str) -> str | None:
-    try:
-        code = normalize(decrypt(token))
-    except InvalidToken:
-        return None
-    return None if code is None else keyed_digest(code)
+def rows_of(name: str, apps: Any, schema_editor: Any) -> Any:
+    """Return the rows of a model, or ``None`` where the routers keep it out of this database."""
+    model, alias = apps.get_model("django_totp", name), schema_editor.connection.alias
+    return model.objects.using(alias) if router.allow_migrate_model(alias, model) else None
 
 
 class Migration(migrations.Migration):
@@ -87,16 +87,30 @@ class Migration(migrations.Migration):
         migrations.AddField(
             "totp", "last_verified_at", models.DateTimeField(blank=True, null=True)
         ),
-        migrations.AddField("totp", "waiting_until", models.DateTimeField(blank=True, null=True)),
+        migrations.AddField(
+            "totp", "waiting_until", django_totp.models.MomentField(blank=True, null=True)
+        ),
         migrations.AddField(
             "totp", "last_used_step", models.BigIntegerField(blank=True, null=True)
         ),
-        migrations.AddField("totp", "version", models.PositiveIntegerField(default=0)),
-        migrations.AddField("totp", "verifications", models.PositiveIntegerField(default=0)),
-        migrations.AddField("totp", "failures", models.PositiveIntegerField(default=0)),
-        migrations.AddField("totp", "digits", models.PositiveSmallIntegerField(default=6)),
-        migrations.AddField("totp", "period", models.PositiveSmallIntegerField(default=30)),
-        migrations.AddField("totp", "algorithm", models.CharField(default="SHA1", max_length=6)),
+        migrations.AddField(
+            "totp", "version", models.PositiveBigIntegerField(db_default=0, default=0)
+        ),
+        migrations.AddField(
+            "totp", "verifications", models.PositiveBigIntegerField(db_default=0, default=0)
+        ),
+        migrations.AddField(
+            "totp", "failures", models.PositiveBigIntegerField(db_default=0, default=0)
+        ),
+        migrations.AddField(
+            "totp", "digits", models.PositiveSmallIntegerField(db_default=6, default=6)
+        ),
+        migrations.AddField(
+            "totp", "period", models.PositiveSmallIntegerField(db_default=30, default=30)
+        ),
+        migrations.AddField(
+            "totp", "algorithm", models.CharField(db_default="SHA1", default="SHA1", max_length=6)
+        ),
         migrations.AddField(
             "backupcode", "digest", models.CharField(editable=False, max_length=16, null=True)
         ),

@@ -10,10 +10,11 @@ from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from django_totp.auth import is_totp_enabled, reauthenticate
+from django_totp.adoption import give_digests, has_codes, lacks_digests
+from django_totp.attempts import Proof, read
+from django_totp.auth import FreshProof
 from django_totp.backup_code_utils import rotate_backup_codes
 from django_totp.conf import conf
-from django_totp.models import Totp
 from django_totp.serializers import (
     ReauthenticationRequest,
     TotpConfirmRequest,
@@ -31,13 +32,12 @@ class SignedInView(TotpView):
     def user(self) -> AbstractBaseUser:
         return cast(AbstractBaseUser, self.request.user)
 
-    def reauthenticate(self) -> None:
-        """Return if no fresh proof is needed or a good one came. Raise ReauthenticationRequired."""
+    @property
+    def proof(self) -> Proof | None:
+        """Return what decides whether the second factor may be changed by this request."""
         if not conf.TOTP_REAUTHENTICATE or _is_recent(self.request.auth):
-            return
-        proofs = self.read(ReauthenticationRequest)
-        if is_totp_enabled(self.user):
-            reauthenticate(self.user, **proofs, request=self.request)
+            return None
+        return FreshProof(self.user, self.request, **self.read(ReauthenticationRequest))
 
 
 class TotpStatusView(SignedInView):
@@ -61,15 +61,13 @@ class TotpConfirmView(SignedInView):
 
 class TotpDisableView(SignedInView):
     def post(self, request: Request) -> Response:
-        self.reauthenticate()
-        disable_totp(self.user, request=request)
+        disable_totp(self.user, request=request, proof=self.proof)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
 class TotpRotateBackupCodesView(SignedInView):
     def post(self, request: Request) -> Response:
-        self.reauthenticate()
-        codes = rotate_backup_codes(self.user, request=request)
+        codes = rotate_backup_codes(self.user, request=request, proof=self.proof)
         return Response({"backup_codes": codes})
 
 
@@ -87,12 +85,15 @@ def _is_recent(token: Any) -> bool:
 def _status(user: AbstractBaseUser) -> dict[str, Any]:
     usable = Q(backup_codes__is_used=False, backup_codes__digest__isnull=False)
     unused = Count("backup_codes", filter=usable)
-    totp = Totp.objects.filter(user_id=user.pk).annotate(unused=unused).first()
+    totp = read(user, unused=unused, has_codes=has_codes(), has_undigested=lacks_digests("pk"))
+    if totp is not None and totp.has_undigested:  # as processes of 1.1.x make them
+        give_digests(totp)
+        totp = read(user, unused=unused)
     current = totp if totp is not None and (totp.is_enabled or totp.is_pending) else None
     return {
         "is_totp_enabled": current is not None and current.is_enabled,
         "is_pending": current is not None and current.is_pending,
         "created_at": current and current.created_at,
         "confirmed_at": current and current.confirmed_at,
-        "backup_codes_remaining": current.unused if current else 0,
+        "backup_codes_remaining": vars(current)["unused"] if current else 0,
     }

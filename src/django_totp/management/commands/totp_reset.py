@@ -2,9 +2,15 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
+from django_totp.exceptions import TotpNotEnrolled
 from django_totp.management.base import UserCommand
-from django_totp.operations.support import status_of
+from django_totp.operations.support import act_upon, enrollment_of
 from django_totp.totp import disable_totp
+
+CHANGED = (
+    "The enrollment was replaced or removed while you were asked, and nothing was done. See "
+    "totp_status, and decide again."
+)
 
 
 class Command(UserCommand):
@@ -21,11 +27,14 @@ class Command(UserCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         user = self.find_user(options)
-        status_of(user, using=options["database"])  # fails before it asks
-        name = user.get_username()
+        seen = enrollment_of(user, using=options["database"])  # fails before it asks
+        name = self.name_of(user)
         if not options["yes"] and not _confirms(f"Reset two-factor authentication of {name}?"):
             raise CommandError("Nothing was changed.")
-        disable_totp(user, reason=options["reason"], using=options["database"])
+        try:
+            act_upon(seen, disable_totp, user=user, reason=options["reason"])
+        except TotpNotEnrolled:
+            raise CommandError(CHANGED) from None
         self.say(f"Two-factor authentication of {name} was reset.", options)
 
 

@@ -13,7 +13,7 @@ class Command(UserCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         user = self.find_user(options)
         status = status_of(user, using=options["database"])
-        lines = [str(user.get_username()), *(f"  {name:15}{fact}" for name, fact in _facts(status))]
+        lines = [self.name_of(user), *(f"  {name:15}{fact}" for name, fact in _facts(status))]
         self.say("\n".join(lines), options)
 
 
@@ -30,6 +30,11 @@ def _facts(status: Status) -> list[tuple[str, object]]:
 
 
 def _wait(status: Status) -> str:
+    if status.refused_until is not None:
+        return (
+            f"{show(status.refused_until)}: the server's clock was once ahead, and codes are "
+            "refused until it is there again; totp_unlock ends it"
+        )
     if status.is_capped:
         return "a backup code, totp_unlock or totp_reset ends it"
     return show(status.waiting_until, "not waiting")

@@ -19,4 +19,4 @@ class Command(UserCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         user = self.find_user(options)
         end_wait(user, reason=options["reason"], using=options["database"])
-        self.say(f"TOTP codes of {user.get_username()} are accepted again.", options)
+        self.say(f"TOTP codes of {self.name_of(user)} are accepted again.", options)

@@ -1,5 +1,6 @@
 """The ways in that Django and the packages around it ship, by name."""
 
+import sys
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -28,12 +29,32 @@ def _unless_set(setting: str) -> Callable[[Any], bool]:
     return lambda view: not getattr(settings, setting, False)
 
 
+def _has_password_grant(view: Any) -> bool:
+    """Return whether django-oauth-toolkit lets an application trade passwords for tokens."""
+    package = sys.modules.get("oauth2_provider.settings")
+    settings_of_package = getattr(package, "oauth2_settings", None)
+    return not getattr(settings_of_package, "COMPLIANT_BCP_RFC9700_PASSWORD_GRANT", False)
+
+
 PASSWORD_TO_JWT = Door("It turns a password into a token.", USE_JWT)
 PASSWORD_TO_TOKEN = Door("It turns a password into a token.")
 PASSWORD_TO_SESSION = Door("It turns a password into a session.")
 SOCIAL_TO_TOKEN = Door("It turns a social login into a token.")
 SOCIAL_TO_SESSION = Door("It turns a social login into a session.")
 KEY_TO_TOKEN = Door("It turns a security key, which no PIN protects, into a token.")
+ELSEWHERE_TO_SESSION = Door("It turns a login at an identity provider into a session.")
+LINK_TO_SESSION = Door("It turns a mailed link into a session.")
+PASSWORD_GRANT = Door(
+    "It turns a password into a token, for applications with the password grant.",
+    "Set COMPLIANT_BCP_RFC9700_PASSWORD_GRANT in OAUTH2_PROVIDER to True (django-oauth-toolkit "
+    "3.4 or newer), which refuses that grant, or make sure that no application has it.",
+    _has_password_grant,
+)
+GRAPHQL = Door(
+    "The audit cannot see into its schema. A mutation there may turn a password into a token.",
+    "Look for a mutation that logs in, such as tokenAuth or login. Remove it, or ask for the "
+    "second factor there.",
+)
 ALLAUTH_LOGIN = PASSWORD_TO_SESSION._replace(is_open=_unless_set("SOCIALACCOUNT_ONLY"))
 MAIL_TO_SESSION = Door(
     "It turns a mailed code into a session.", is_open=_if_set("ACCOUNT_LOGIN_BY_CODE_ENABLED")
@@ -72,25 +93,86 @@ DOORS: dict[str, Door | None] = {
     "django.contrib.admin.sites.AdminSite.login": PASSWORD_TO_SESSION,
     "django.contrib.auth.views.LoginView": PASSWORD_TO_SESSION,
     "django.contrib.auth.views.PasswordResetConfirmView": RESET,
+    "djangosaml2.views.AssertionConsumerServiceView": ELSEWHERE_TO_SESSION,
     "djoser.social.views.ProviderAuthView": SOCIAL_TO_TOKEN,
     "djoser.views.TokenCreateView": PASSWORD_TO_TOKEN,
     "djoser.webauthn.views.LoginView": KEY_TO_TOKEN,
+    "graphene_django.views.GraphQLView": GRAPHQL,
     "knox.views.LoginView": PASSWORD_TO_TOKEN,
+    "mozilla_django_oidc.views.OIDCAuthenticationCallbackView": ELSEWHERE_TO_SESSION,
+    "ninja_jwt.controller.AsyncTokenObtainPairController.obtain_token": PASSWORD_TO_JWT,
+    "ninja_jwt.controller.AsyncTokenObtainSlidingController.obtain_token": PASSWORD_TO_JWT,
+    "ninja_jwt.controller.TokenObtainPairController.obtain_token": PASSWORD_TO_JWT,
+    "ninja_jwt.controller.TokenObtainSlidingController.obtain_token": PASSWORD_TO_JWT,
+    "ninja_jwt.routers.obtain.obtain_token": PASSWORD_TO_JWT,
+    "ninja_jwt.routers.obtain.obtain_token_sliding_token": PASSWORD_TO_JWT,
+    "oauth2_provider.views.base.TokenView": PASSWORD_GRANT,
     "rest_framework.authtoken.views.ObtainAuthToken": PASSWORD_TO_TOKEN,
     "rest_framework_simplejwt.views.TokenObtainPairView": PASSWORD_TO_JWT,
     "rest_framework_simplejwt.views.TokenObtainSlidingView": PASSWORD_TO_JWT,
+    "sesame.views.LoginView": LINK_TO_SESSION,
     "social_django.views.complete": SOCIAL_TO_SESSION,
+    "strawberry.django.views.AsyncGraphQLView": GRAPHQL,
+    "strawberry.django.views.GraphQLView": GRAPHQL,
 }
-# A view of the project's own that reads its body with one of these is a login.
+MIDDLEWARE_DOORS = {
+    "sesame.middleware.AuthenticationMiddleware": Door(
+        "It turns a mailed link to any page into a session.",
+        "Remove it, and route sesame's links to a view that asks for the second factor.",
+    ),
+}
+# A view of the project's own that reads its input with one of these is a login.
+CREDENTIAL_FORMS = {"django.contrib.auth.forms.AuthenticationForm"}
+CREDENTIAL_SCHEMAS = {"ninja_jwt.schema.TokenObtainInputSchemaBase"}
 CREDENTIAL_SERIALIZERS = {
     "dj_rest_auth.serializers.LoginSerializer",
     "djoser.serializers.TokenCreateSerializer",
     "rest_framework.authtoken.serializers.AuthTokenSerializer",
     "rest_framework_simplejwt.serializers.TokenObtainSerializer",
 }
+CREDENTIALS = CREDENTIAL_FORMS | CREDENTIAL_SCHEMAS | CREDENTIAL_SERIALIZERS
+# A view of the project's own whose code names one of these is a login,
+LOGINS = {
+    "django.contrib.auth.alogin",
+    "django.contrib.auth.login",
+    "graphql_jwt.shortcuts.get_token",
+}
+# or names one of these together with one of its methods,
+TOKENS = {
+    "knox.models.AbstractAuthToken": {"acreate", "create"},
+    "ninja_jwt.tokens.Token": {"for_user"},
+    "rest_framework.authtoken.models.Token": {
+        *("acreate", "aget_or_create", "create", "get_or_create", "update_or_create"),
+    },
+    "rest_framework_simplejwt.serializers.TokenObtainSerializer": {"get_token"},
+    "rest_framework_simplejwt.tokens.Token": {"for_user"},
+}
+# unless it also names one of these.
+ASKING = {
+    "django_totp.auth.challenge_if_enabled",
+    "django_totp.auth.finish_login",
+    "django_totp.auth.generate_challenge_token",
+    "django_totp.auth.get_user_from_challenge_token",
+    "django_totp.auth.is_totp_enabled",
+    "django_totp.auth.verify_challenge_token",
+    "django_totp.backup_code_utils.verify_backup_code",
+    "django_totp.totp.verify_totp_code",
+}
+# What gives out tokens in a view of ours. Whoever does so in a handler of its own must ask there.
+OUR_VIEW = "django_totp.views.base.TotpView"
+MAKES_TOKENS = {"for_user", "get_token", "token_pair"}
 API_VIEW = "rest_framework.views.APIView"
 BASIC = "rest_framework.authentication.BasicAuthentication"
+NINJA_BASIC = "ninja.security.http.HttpBasicAuth"
+NINJA_VIEW = "ninja.operation.PathView"
 AUTHENTICATED = {
     "rest_framework.permissions.IsAdminUser",
     "rest_framework.permissions.IsAuthenticated",
 }
+
+
+def public(name: str) -> str:
+    """Return the name under which a door is known: packages move views into private modules."""
+    parts = (part for part in name.split(".") if not part.startswith("_"))
+    shown = ".".join(parts)
+    return shown if shown in DOORS else name

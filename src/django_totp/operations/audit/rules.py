@@ -1,21 +1,46 @@
-"""Which of the installed views are ways in: known logins, credential serializers, Basic."""
+"""Which of the installed views are ways in, and which could not be looked at."""
 
-import inspect
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from functools import cached_property
 from typing import Any
 
-from django.utils.module_loading import import_string
+from django.conf import settings
 
-from .doors import API_VIEW, AUTHENTICATED, BASIC, CREDENTIAL_SERIALIZERS, DOORS, USE_OURS
-from .urlconf import full_name, installed_views, layers, lineage, needs_login, view_class
+from . import code
+from .doors import (
+    ASKING,
+    CREDENTIALS,
+    DOORS,
+    LOGINS,
+    MIDDLEWARE_DOORS,
+    NINJA_VIEW,
+    OUR_VIEW,
+    TOKENS,
+    USE_OURS,
+)
+from .urlconf import (
+    Place,
+    enclosed,
+    installed_views,
+    is_class,
+    is_shadowed,
+    known_as,
+    lineage,
+    needs_login,
+)
+from .view import View, import_if_there
+from .word import asks
 
 DEFAULT_CLASSES = "REST_FRAMEWORK.DEFAULT_AUTHENTICATION_CLASSES"
 NO_BASIC = "Leave BasicAuthentication out of its authentication_classes."
 NO_DEFAULT_BASIC = (
     "Set REST_FRAMEWORK['DEFAULT_AUTHENTICATION_CLASSES'] without BasicAuthentication: unless "
     "told otherwise, REST framework uses it."
+)
+LOOK_YOURSELF = "Look at it yourself: whether it logs in, and asks for the second factor."
+SAY_AGAIN = (
+    "Call the handler that it hides, or ask for the second factor in its own and declare "
+    "asks_second_factor = True beside it."
 )
 
 
@@ -32,81 +57,37 @@ class Finding:
         return asdict(self)
 
 
-class View:
-    """A callable of the URLconf, as the rules see it."""
-
-    def __init__(self, callback: Any) -> None:
-        self.callback = callback
-        self.cls = view_class(callback)
-
-    @cached_property
-    def names(self) -> list[str]:
-        """The name of the view and those it descends from; of a site's method, by its sites."""
-        if self.cls is not None:
-            return lineage(self.cls)
-        method = next(filter(inspect.ismethod, layers(self.callback)), None)
-        if method is not None:
-            return [f"{site}.{method.__name__}" for site in lineage(type(method.__self__))]
-        functions = filter(inspect.isfunction, layers(self.callback))
-        return [*map(full_name, functions), *lineage(type(self.callback))]
-
-    @property
-    def asks_second_factor(self) -> bool:
-        wrappers = list(layers(self.callback))
-        sites = [getattr(layer, "__self__", None) for layer in wrappers]
-        return any(map(_asks, (self.cls, self.serializer, *wrappers, *sites)))
-
-    @property
-    def serializer(self) -> Any:
-        by_setting = self.attribute("_serializer_class")  # simplejwt
-        return self.attribute("serializer_class") or (by_setting and _import(by_setting))
-
-    @property
-    def takes_basic(self) -> bool:
-        classes = self.classes("authentication_classes")
-        return any(BASIC in lineage(one) and not _asks(one) for one in classes)
-
-    @property
-    def needs_authentication(self) -> bool:
-        permissions = self.classes("permission_classes")
-        return any(AUTHENTICATED.intersection(lineage(one)) for one in permissions)
-
-    @property
-    def takes_default(self) -> bool:
-        """Whether its authentication classes are those of the settings, and not its own choice."""
-        bases = getattr(self.cls, "__mro__", ())
-        api_view = next((base for base in bases if full_name(base) == API_VIEW), None)
-        default = getattr(api_view, "authentication_classes", None)
-        return default is not None and self.attribute("authentication_classes") is default
-
-    def attribute(self, name: str) -> Any:
-        """Return what the view's instances have: given to ``as_view()``, or by the class."""
-        given: dict[str, Any] = {}
-        for layer in layers(self.callback):
-            given = given or getattr(layer, "view_initkwargs", getattr(layer, "initkwargs", {}))
-        return given.get(name, getattr(self.cls, name, None))
-
-    def classes(self, name: str) -> list[type]:
-        value = self.attribute(name)
-        each = value if isinstance(value, Iterable) else ()
-        return [one for one in each if isinstance(one, type)]
-
-
 def findings() -> Iterator[Finding]:
     """Yield every way in, allowed or not. A default is told once for all views that take it."""
     default_is_told = False
-    for url, callback in installed_views():
-        for finding in _findings_of(url, callback):
+    for place in installed_views():
+        for finding in _findings_at(place):
             is_default = finding.view == DEFAULT_CLASSES
             if not (is_default and default_is_told):
                 yield finding
             default_is_told = default_is_told or is_default
+    yield from _middleware()
 
 
-def _findings_of(url: str, callback: Any) -> Iterator[Finding]:
-    if not needs_login(callback):
-        view = View(callback)
-        yield from filter(None, (rule(url, view) for rule in RULES))
+def _findings_at(place: Place) -> list[Finding]:
+    found: list[Finding] = []
+    try:
+        for view in _views(place.callback):
+            found += filter(None, (rule(place.url, view) for rule in RULES))
+    except Exception as error:  # it is the project's own code, and may be anything
+        why = f"It could not be looked at ({type(error).__name__})."
+        found.append(Finding(place.url, known_as(place.callback), why, LOOK_YOURSELF))
+    return [] if found and is_shadowed(place) else found
+
+
+def _views(callback: Any) -> Iterator[View]:
+    """Yield what answers: of django-ninja each operation, else the view, if it is for strangers."""
+    ninja = enclosed(callback, "self")
+    if NINJA_VIEW in lineage(type(ninja)):
+        for operation in ninja.operations:
+            yield View(operation.view_func, operation.auth_callbacks)
+    elif not needs_login(callback):
+        yield View(callback)
 
 
 def _login(url: str, view: View) -> Finding | None:
@@ -118,16 +99,18 @@ def _login(url: str, view: View) -> Finding | None:
     return Finding(url, view.names[0], door.why, door.hint)
 
 
-def _credential_serializer(url: str, view: View) -> Finding | None:
-    """Find views that are no known login, but read credentials like one."""
-    serializer = view.serializer
-    if not isinstance(serializer, type) or DOORS.keys() & view.names:
+def _own_login(url: str, view: View) -> Finding | None:
+    """Find views that are no known login, but read or give out what one does."""
+    if DOORS.keys() & view.names or view.needs_authentication or view.asks_second_factor:
         return None
-    if view.needs_authentication or view.asks_second_factor:
-        return None
-    if not CREDENTIAL_SERIALIZERS.intersection(lineage(serializer)):
-        return None
-    return Finding(url, view.names[0], "Its serializer takes a password for a token.", USE_OURS)
+    if any(CREDENTIALS.intersection(lineage(one)) for one in view.readers):
+        return Finding(url, view.names[0], "It reads a password as a login does.", USE_OURS)
+    if OUR_VIEW in view.names:
+        why = "Its handler takes the place of ours, which asks."
+        return Finding(url, view.names[0], why, SAY_AGAIN)
+    if _gives_out(view):
+        return Finding(url, view.names[0], "Its code makes a session or a token.", USE_OURS)
+    return None
 
 
 def _basic_authentication(url: str, view: View) -> Finding | None:
@@ -148,17 +131,31 @@ def _basic_authentication(url: str, view: View) -> Finding | None:
 
 RULES: tuple[Callable[[str, View], Finding | None], ...] = (
     _login,
-    _credential_serializer,
+    _own_login,
     _basic_authentication,
 )
 
 
-def _asks(thing: Any) -> bool:
-    return getattr(thing, "asks_second_factor", False) is True
+def _gives_out(view: View) -> bool:
+    """Return whether its code names what opens a session or makes a token, and nothing of ours."""
+    found: set[str] = set()
+    is_maker = False
+    for function in view.calls:
+        things = list(code.mentioned(function))
+        found |= code.names_of(things)
+        names = code.names_in(function.__code__)
+        is_maker = is_maker or any(_makes_tokens(one, names) for one in filter(is_class, things))
+    return (is_maker or bool(found & LOGINS)) and not found & ASKING
 
 
-def _import(name: str) -> Any:
-    try:
-        return import_string(name)
-    except ImportError:
-        return None  # the view raises it
+def _makes_tokens(cls: type, names: set[str]) -> bool:
+    return any(names & TOKENS[base] for base in lineage(cls) if base in TOKENS)
+
+
+def _middleware() -> Iterator[Finding]:
+    for name in settings.MIDDLEWARE:
+        middleware = import_if_there(name)
+        known = lineage(middleware) if is_class(middleware) else []
+        door = next((MIDDLEWARE_DOORS[base] for base in known if base in MIDDLEWARE_DOORS), None)
+        if door is not None and not asks(middleware):
+            yield Finding("*", known[0], door.why, door.hint)

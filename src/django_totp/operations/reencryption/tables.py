@@ -8,7 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 from cryptography.fernet import Fernet, InvalidToken
 from django.db import models
 
-from django_totp.backup_code_utils import normalize
+from django_totp import spelling
 from django_totp.encryption import keyed_digests, resolve_fernet_keys
 from django_totp.models import BackupCode, Totp
 
@@ -151,7 +151,7 @@ class Codes(Secrets):
     def _values(self, moved: Sequence[Any]) -> Iterator[tuple[Any, tuple[str | None, ...]]]:
         holders = self._holders(row for row, _, _ in moved)
         for row, token, plain in moved:
-            code = normalize(plain.decode(errors="replace"))
+            code = spelling.backup_code(plain.decode(errors="replace"))
             digest = None if code is None else self._digest(row, keyed_digests(code), holders)
             holders.pop((row.totp_id, row.digest), None)
             holders[row.totp_id, digest] = row.pk

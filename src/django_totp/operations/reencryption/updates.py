@@ -8,7 +8,7 @@ in it are those of our own models.
 # ruff: noqa: S608
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from django.db import OperationalError, connections, models, transaction
@@ -46,7 +46,8 @@ def guarded_update(
         elif _is_mariadb(connection):
             return _update_in_mariadb(cursor, names, changes)
         else:
-            cursor.executemany(_update_of_one(*names), _rows(changes))
+            is_old = _is_same if connection.vendor == "mysql" else _is_equal
+            cursor.executemany(_update_of_one(*names, is_old=is_old), _rows(changes))
         written: int = cursor.rowcount
         return written
 
@@ -97,10 +98,23 @@ def _as_texts(changes: Sequence[Change]) -> list[str]:
     return [SEPARATOR.join(text or "" for text in column) for column in zip(*table, strict=True)]
 
 
-def _update_of_one(table: str, pk: str, *columns: str) -> str:
+def _update_of_one(table: str, pk: str, *columns: str, is_old: Callable[[str, str], str]) -> str:
     """Return the UPDATE of one row, for any database."""
     new = ", ".join(f"{column} = %s" for column in columns)
-    return f"UPDATE {table} SET {new} WHERE {pk} = %s AND {columns[0]} = %s"
+    return f"UPDATE {table} SET {new} WHERE {pk} = %s AND {is_old(columns[0], '%s')}"
+
+
+def _is_equal(text: str, other: str) -> str:
+    """Return the condition that two texts are equal, where a database tells all texts apart."""
+    return f"{text} = {other}"
+
+
+def _is_same(text: str, other: str) -> str:
+    """Return the condition for MariaDB and MySQL, which go by the collation of the column.
+
+    It may know no case, and its character set may be another than that of ``other``.
+    """
+    return " = ".join(f"CAST(CONVERT({each} USING utf8mb4) AS BINARY)" for each in (text, other))
 
 
 def _rows(changes: Sequence[Change]) -> list[tuple[Any, ...]]:
@@ -118,8 +132,9 @@ def _update_in_mariadb(
 ) -> int:
     """Write ``changes`` in one statement, or one by one if it would have to wait for a lock."""
     rows = _rows(changes)
+    update = _update_of_one(*names, is_old=_is_same)
     return _without_waiting(cursor, _update_from_json(*names), [json.dumps(rows)]) or sum(
-        _without_waiting(cursor, _update_of_one(*names), row) for row in rows
+        _without_waiting(cursor, update, row) for row in rows
     )
 
 
@@ -131,7 +146,7 @@ def _update_from_json(table: str, pk: str, *columns: str) -> str:
     return (
         f"UPDATE {table} JOIN JSON_TABLE(%s, '$[*]' COLUMNS ({paths})) AS new "
         f"ON {table}.{pk} = new.pk SET {new} "
-        f"WHERE {table}.{columns[0]} = new.old COLLATE utf8mb4_bin"
+        f"WHERE {_is_same(f'{table}.{columns[0]}', 'new.old')}"
     )
 
 

@@ -1,33 +1,29 @@
 // A client of the django-totp API.
 //
-// The tokens live in this module's memory and nowhere else: no script that finds its way into
-// another page, and nobody who opens the browser later, finds them. The price is that a reload
-// signs out.
+// The tokens live in the memory of this page and nowhere else, here and until the end of the sign-in
+// in the list of requests: no script that finds its way into another page, and nobody who opens the
+// browser later, finds them. The price is that a reload signs out.
+
+import { wording } from "./words.js";
 
 const BASE = "/api/";
 
 let tokens = null;
 
-// An answer that is no success. `message` is worded by the server.
+// An answer that is no success. `message` is for people.
 export class ApiError extends Error {
   constructor(status, body, retryAfter = null) {
-    super(wording(status, body));
+    super(wording(status, body, retryAfter));
     this.status = status;
     this.code = body?.code ?? null;
     this.retryAfter = retryAfter;
   }
 }
 
-function wording(status, body) {
-  const sentences = [];
-  if (typeof body?.detail === "string") sentences.push(body.detail);
-  for (const [field, messages] of Object.entries(body ?? {})) {
-    if (!Array.isArray(messages)) continue;
-    for (const message of messages) {
-      if (!sentences.includes(message)) sentences.push(`${field}: ${message}`);
-    }
-  }
-  return sentences.join(" ") || `The server answered with status ${status}.`;
+// The seconds to wait, or null. The header is not to be seen from another origin: the body is.
+function waitOf(response, body) {
+  const wait = Number.parseInt(body?.retry_after ?? response.headers.get("Retry-After"), 10);
+  return Number.isNaN(wait) ? null : wait;
 }
 
 async function send(method, path, body, access) {
@@ -44,20 +40,17 @@ async function send(method, path, body, access) {
       credentials: "omit",
     });
   } catch {
-    tell(method, path, null);
+    tell({ method, path, body, status: null });
     throw new ApiError(0, { detail: "The server cannot be reached. Is it still running?" });
   }
-  tell(method, path, response.status);
   const answer = await response.json().catch(() => null);
-  if (!response.ok) {
-    const wait = Number.parseInt(response.headers.get("Retry-After"), 10);
-    throw new ApiError(response.status, answer, Number.isNaN(wait) ? null : wait);
-  }
+  tell({ method, path, body, status: response.status, answer });
+  if (!response.ok) throw new ApiError(response.status, answer, waitOf(response, answer));
   return answer;
 }
 
-function tell(method, path, status) {
-  document.dispatchEvent(new CustomEvent("api:answer", { detail: { method, path, status } }));
+function tell(exchange) {
+  document.dispatchEvent(new CustomEvent("api:answer", { detail: exchange }));
 }
 
 // Send with the access token; if that has expired, refresh it once and send again.
@@ -103,6 +96,7 @@ export function verifyAccess() {
 
 export function signOut() {
   tokens = null;
+  document.dispatchEvent(new Event("api:forgotten"));
 }
 
 export const getStatus = () => sendSigned("GET", "totp/");

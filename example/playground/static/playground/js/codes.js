@@ -1,9 +1,10 @@
-// Backup codes as text.
+// Backup codes as text, below a `head` that says what they open.
 
-export const asText = (codes) => codes.map((code) => `${code}\n`).join("");
+export const asText = (codes, head = []) => [...head, ...codes].map((line) => `${line}\n`).join("");
 
-export function download(codes) {
-  const url = URL.createObjectURL(new Blob([asText(codes)], { type: "text/plain" }));
+export function download(codes, head) {
+  const text = asText(codes, head);
+  const url = URL.createObjectURL(new Blob([text], { type: "text/plain;charset=utf-8" }));
   const link = document.createElement("a");
   link.href = url;
   link.download = "backup_codes.txt";

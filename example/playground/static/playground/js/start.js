@@ -13,7 +13,7 @@ import {
   say,
   showProblem,
 } from "./dom.js";
-import "./log.js";
+import { forgetExchanged } from "./log.js";
 import "./panel.js";
 
 const SITE = document.title;
@@ -21,6 +21,7 @@ const SITE = document.title;
 let username = "";
 let challenge = null;
 let backupCodes = [];
+let codesHead = [];
 
 // Views
 
@@ -36,10 +37,14 @@ function show(name, notice = "") {
   return title;
 }
 
-// As `show`, and bring the reader along. Not for the first view: nobody moved there.
+// As `show`, and bring the reader along. Not for the first view: nobody moved there. On a phone a
+// view fills the screen: it starts at the top, so that the field for the code is in sight.
 function go(name, notice) {
   const title = show(name, notice);
-  (byId(`view-${name}`).querySelector("[data-focus]") ?? title).focus();
+  const view = byId(`view-${name}`);
+  (view.querySelector("[data-focus]") ?? title).focus({ preventScroll: true });
+  const { top, bottom } = view.getBoundingClientRect();
+  if (top < 0 || bottom > innerHeight) document.querySelector(".stage").scrollIntoView();
 }
 
 const onClick = (id, act) => byId(id).addEventListener("click", act);
@@ -61,6 +66,7 @@ onSubmit(byId("signin-form"), async (data) => {
   challenge = await api.signIn(username, data.get("password"));
   byId("signin-form").reset();
   if (challenge === null) return arrive();
+  byId("second-name").textContent = username;
   askForCode();
   go("second");
 });
@@ -86,6 +92,9 @@ document.addEventListener("api:signed-out", ({ detail: error }) => refuse(error)
 
 // Back to the start, with the reason.
 function refuse(error) {
+  challenge = null;
+  api.signOut();
+  forgetSetup();
   go("signin");
   showProblem(byId("signin-form").querySelector("[data-problem]"), error);
 }
@@ -124,6 +133,7 @@ for (const name of ["otp", "backup"]) {
 
 onClick("abandon", () => {
   challenge = null;
+  api.signOut();
   go("signin");
 });
 
@@ -160,6 +170,7 @@ async function showStatus() {
   );
   byId("enroll").hidden = state === "on";
   byId("enroll").textContent = state === "pending" ? "Start over" : "Set up";
+  byId("drop").hidden = state !== "pending";
   byId("rotate").hidden = byId("disable").hidden = state !== "on";
   showExpiries();
 }
@@ -173,6 +184,15 @@ onAction("enroll", async () => {
   await drawSvg(byId("qr"), setup.svg);
   go("enroll");
 });
+
+// Nothing is on yet that could be lost, unless it was confirmed elsewhere meanwhile: that stays.
+async function dropSetup() {
+  const { is_pending: isPending } = await api.getStatus();
+  if (isPending) await api.disable();
+  await arrive(isPending ? "The setup is dropped." : "");
+}
+
+onAction("drop", dropSetup);
 
 onAction("rotate", async () => {
   if (!(await agreed("ask-rotate"))) return;
@@ -234,8 +254,21 @@ onSubmit(byId("confirm-form"), async (data) => {
 });
 
 onAction("cancel-enroll", async () => {
+  await dropSetup();
   forgetSetup();
-  await arrive();
+});
+
+// Who comes back from the app on the same phone comes with a code.
+let isAway = false;
+
+onClick("otpauth", () => {
+  isAway = true;
+});
+
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden || !isAway) return;
+  isAway = false;
+  byId("confirm-code").focus();
 });
 
 onClick("copy-secret", async () => {
@@ -250,6 +283,8 @@ function forgetSetup() {
   byId("secret").textContent = "";
   byId("otpauth").removeAttribute("href");
   byId("qr").removeAttribute("src");
+  isAway = false;
+  forgetExchanged("svg", "secret", "otpauth_uri");
 }
 
 // Backup codes
@@ -257,12 +292,14 @@ function forgetSetup() {
 function showCodes(fresh, notice) {
   backupCodes = fresh;
   fillList(byId("codes"), fresh);
-  byId("codes-origin").textContent = `${username} at ${location.host}, made ${when(Date.now())}`;
+  const origin = `${username} at ${location.host}, made ${when(Date.now())}`;
+  codesHead = [SITE.split(" · ").at(-1), `Backup codes of ${origin}`, "Each works once.", ""];
+  byId("codes-origin").textContent = origin;
   go("codes", notice);
 }
 
 onClick("copy-codes", async () => {
-  const copied = await codes.copy(codes.asText(backupCodes));
+  const copied = await codes.copy(codes.asText(backupCodes, codesHead));
   sayNear(
     "copy-codes",
     copied ? "The codes are copied." : "The browser does not let this page copy. Select the codes.",
@@ -270,7 +307,7 @@ onClick("copy-codes", async () => {
 });
 
 onClick("download-codes", () => {
-  codes.download(backupCodes);
+  codes.download(backupCodes, codesHead);
   sayNear("download-codes", "Saved as backup_codes.txt.");
 });
 
@@ -279,6 +316,7 @@ onClick("print-codes", () => window.print());
 onAction("codes-kept", async () => {
   backupCodes = [];
   byId("codes").replaceChildren();
+  forgetExchanged("backup_codes");
   await arrive();
 });
 

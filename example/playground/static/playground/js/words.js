@@ -1,0 +1,41 @@
+// What an error code means for the person in front of the page. The server's own sentences are
+// for developers: the list of requests shows them.
+
+const SIGN_IN_AGAIN = "Your sign-in has ended. Please sign in again.";
+
+const WORDS = {
+  invalid_credentials: "The name or the password is wrong.",
+  invalid_totp_code:
+    "This code is wrong, or it was used before. Type the one that the app shows now.",
+  invalid_backup_code: "This backup code is wrong, or it was used before. Try another one.",
+  invalid_challenge: "That took too long, or something changed meanwhile. Please sign in again.",
+  totp_not_enabled: "Two-factor authentication was turned off meanwhile. Please sign in again.",
+  totp_not_enrolled: "This setup is over: it was dropped, or it took too long. Please start again.",
+  totp_already_exists: "Two-factor authentication is on already.",
+  reauthentication_required: "Please sign out, sign in with a code, and try again at once.",
+  token_not_valid: SIGN_IN_AGAIN,
+  not_authenticated: SIGN_IN_AGAIN,
+  throttled: "That was too often. Please wait a little.",
+};
+
+const WAIT = "Too many wrong codes. Wait, or use a backup code.";
+const CAP = "Too many wrong codes in a row. Use a backup code, or ask an administrator.";
+
+// Return the words for an answer that is no success, or the server's where there are none.
+export function wording(status, body, retryAfter) {
+  if (body?.code === "too_many_attempts") return retryAfter === null ? CAP : WAIT;
+  if (Object.hasOwn(WORDS, body?.code ?? "")) return WORDS[body.code];
+  return spoken(body) || `The server answered with status ${status}.`;
+}
+
+function spoken(body) {
+  const sentences = [];
+  if (typeof body?.detail === "string") sentences.push(body.detail);
+  for (const [field, messages] of Object.entries(body ?? {})) {
+    if (!Array.isArray(messages)) continue;
+    for (const message of messages) {
+      if (!sentences.includes(message)) sentences.push(`${field}: ${message}`);
+    }
+  }
+  return sentences.join(" ");
+}

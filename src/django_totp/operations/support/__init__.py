@@ -1,0 +1,47 @@
+"""What support needs to know: who a user is, how an enrollment stands, how far adoption goes.
+
+No secret is read here; a code only where nothing else says whether it can be used.
+"""
+
+from .codes import CodeCount, count_codes
+from .numbers import FEW_CODES, Adoption, adoption, count_at_most
+from .people import UserNotFound, current_users, find_user, refusal, search_fields, search_users
+from .states import (
+    State,
+    Status,
+    act_upon,
+    enrollment_of,
+    identity_of,
+    in_state,
+    is_capped,
+    refused_until,
+    state_of,
+    status_of,
+    waiting_until,
+)
+
+__all__ = [
+    "FEW_CODES",
+    "Adoption",
+    "CodeCount",
+    "State",
+    "Status",
+    "UserNotFound",
+    "act_upon",
+    "adoption",
+    "count_at_most",
+    "count_codes",
+    "current_users",
+    "enrollment_of",
+    "find_user",
+    "identity_of",
+    "in_state",
+    "is_capped",
+    "refusal",
+    "refused_until",
+    "search_fields",
+    "search_users",
+    "state_of",
+    "status_of",
+    "waiting_until",
+]

@@ -1,0 +1,154 @@
+"""How one enrollment stands, and the conditions that ask the database for the same."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from django_totp.adoption import has_codes
+from django_totp.attempts import read_enrolled
+from django_totp.conf import conf
+from django_totp.models import Totp
+from django_totp.totp import clock_was_ahead
+
+from .codes import CodeCount, count_codes
+
+NEVER = datetime(9999, 1, 1, tzinfo=UTC)
+
+
+class State(models.TextChoices):
+    """What an enrollment is. One that waits is enabled or pending as well."""
+
+    ENABLED = "enabled", _("Enabled")
+    PENDING = "pending", _("Pending")
+    EXPIRED = "expired", _("Expired")
+    WAITING = "waiting", _("Waiting")
+
+
+@dataclass(frozen=True)
+class Status:
+    """One enrollment as support may see it."""
+
+    state: State
+    created_at: datetime
+    enabled_since: datetime | None
+    last_verified_at: datetime | None
+    waiting_until: datetime | None
+    refused_until: datetime | None
+    is_capped: bool
+    failures: int
+    codes: CodeCount
+
+
+def enrollment_of(user: AbstractBaseUser, *, using: str | None = None) -> Totp:
+    """Return the enrollment of ``user``. Raise TotpNotEnrolled if there is none."""
+    return read_enrolled(user, using)
+
+
+def identity_of(totp: Totp) -> tuple[Any, datetime, datetime | None]:
+    """Return what no other enrollment of the same user has."""
+    return totp.pk, totp.created_at, enabled_since(totp)
+
+
+def act_upon(
+    seen: Totp, service: Callable[..., None], *, user: AbstractBaseUser, **facts: Any
+) -> None:
+    """Call ``service`` for ``user`` if the enrollment is still the one that was ``seen``.
+
+    Raise TotpNotEnrolled if it is not: what somebody has agreed to was about another one.
+    """
+    service(user, using=seen.database, seen=seen, **facts)
+
+
+def status_of(user: AbstractBaseUser, *, using: str | None = None) -> Status:
+    """Return how the enrollment of ``user`` stands. Raise TotpNotEnrolled if there is none."""
+    totp = enrollment_of(user, using=using)
+    codes = count_codes([totp], using=totp.database)[totp.pk]
+    return Status(
+        state=state_of(totp, codes),
+        created_at=totp.created_at,
+        enabled_since=enabled_since(totp, codes),
+        last_verified_at=totp.last_verified_at,
+        waiting_until=waiting_until(totp),
+        refused_until=refused_until(totp),
+        is_capped=is_capped(totp),
+        failures=totp.failures,
+        codes=codes,
+    )
+
+
+def state_of(totp: Totp, codes: CodeCount | None = None) -> State:
+    """Return whether ``totp`` is enabled, pending or expired.
+
+    It takes a query to know it of an unconfirmed one, unless its ``codes`` are given.
+    """
+    if enabled_since(totp, codes) is not None:
+        return State.ENABLED
+    return State.PENDING if totp.is_pending else State.EXPIRED
+
+
+def enabled_since(totp: Totp, codes: CodeCount | None = None) -> datetime | None:
+    """Return since when ``totp`` is on, or ``None`` if it is not.
+
+    In django-totp 1.1 an enrollment was on once it had backup codes, and nothing confirmed it.
+    """
+    if totp.confirmed_at is not None:
+        return totp.confirmed_at
+    is_on = totp.codes.exists() if codes is None else codes.total
+    return totp.created_at if is_on else None
+
+
+def waiting_until(totp: Totp) -> datetime | None:
+    """Return when TOTP codes of ``totp`` are accepted again, or ``None`` if they are now.
+
+    However far a wait goes that a wrong clock has begun, none lasts longer than the longest.
+    """
+    if totp.waiting_until is None:
+        return None
+    until, now = totp.waiting_until, datetime.now(UTC)
+    longest = now + timedelta(seconds=conf.TOTP_LOCKOUT_MAX_SECONDS)
+    return _as_configured(min(until, longest)) if until > now else None
+
+
+def refused_until(totp: Totp) -> datetime | None:
+    """Return when TOTP codes of ``totp`` are newer than the last used one, if that is to come.
+
+    The server's clock was ahead when that one was accepted. ``None`` if it was not.
+    """
+    if totp.last_used_step is None or not clock_was_ahead(totp):
+        return None
+    first = totp.last_used_step + 1 - conf.TOTP_VALID_WINDOW  # the step in which a code is new
+    seconds = min(first * totp.period, NEVER.timestamp())
+    return _as_configured(datetime.fromtimestamp(seconds, UTC))
+
+
+def is_capped(totp: Totp) -> bool:
+    """Return whether TOTP codes of ``totp`` are off, however long anybody waits."""
+    cap = conf.TOTP_FAILURE_CAP
+    return cap is not None and totp.failures >= cap
+
+
+def in_state(state: State) -> Q:
+    """Return the condition that enrollments in ``state`` meet."""
+    now = timezone.now()
+    oldest = now - timedelta(seconds=conf.TOTP_SETUP_MAX_AGE)
+    if state == State.ENABLED:
+        return Q(confirmed_at__isnull=False) | Q(has_codes())
+    if state == State.PENDING:
+        return Q(~Q(has_codes()), confirmed_at=None, created_at__gt=oldest)
+    if state == State.EXPIRED:
+        return Q(~Q(has_codes()), confirmed_at=None, created_at__lte=oldest)
+    capped = Q() if conf.TOTP_FAILURE_CAP is None else Q(failures__gte=conf.TOTP_FAILURE_CAP)
+    return capped | Q(waiting_until__gt=now)
+
+
+def _as_configured(moment: datetime) -> datetime:
+    """Return an aware ``moment`` as the project has its own: naive if ``USE_TZ`` is off."""
+    return moment if settings.USE_TZ else timezone.make_naive(moment)
