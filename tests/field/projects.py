@@ -6,15 +6,22 @@ PROJECTS: list[tuple[str, dict[str, str]]] = [
     ("djoser", {}),
     ("knox", {}),
     ("ninja", {}),
+    ("oauth_toolkit", {}),
     # What looks on: reports, profiles, histories.
     ("silk", {}),
     ("toolbar", {}),
+    ("history", {}),
+    ("easyaudit", {}),
     # Who may do what, and who seems to be whom.
     ("axes", {}),
     ("guardian", {}),
     ("hijack", {}),
     ("tenants", {}),
+    # The admin in other clothes.
+    ("jazzmin", {}),
+    ("unfold", {}),
     # Between us and the database.
+    ("cacheops", {}),
     ("pgbouncer", {}),
     # Caches that are down, and one that is many.
     ("cache_down", {"CLIENT": "redis"}),
