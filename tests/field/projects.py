@@ -2,12 +2,17 @@
 
 PROJECTS: list[tuple[str, dict[str, str]]] = [
     # What REST framework is told: the shapes of bodies, and who is signed in.
+    ("standardized", {}),
+    ("envelope", {}),
+    ("camel_case", {}),
     ("dj_rest_auth", {}),
     ("djoser", {}),
     ("knox", {}),
     ("ninja", {}),
     ("oauth_toolkit", {}),
+    ("yasg", {}),
     # What looks on: reports, profiles, histories.
+    ("sentry", {}),
     ("silk", {}),
     ("toolbar", {}),
     ("history", {}),
@@ -24,7 +29,11 @@ PROJECTS: list[tuple[str, dict[str, str]]] = [
     ("cacheops", {}),
     ("pgbouncer", {}),
     # Caches that are down, and one that is many.
+    ("cache_down", {"CLIENT": "django-redis"}),
+    ("cache_down", {"CLIENT": "pymemcache"}),
+    ("cache_down", {"CLIENT": "pymemcache-silent"}),
     ("cache_down", {"CLIENT": "redis"}),
+    ("cluster", {}),
     # Real servers.
     ("servers", {"SERVER": "gevent"}),
     ("servers", {"SERVER": "uvicorn"}),
