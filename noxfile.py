@@ -76,6 +76,14 @@ def sidedoors(session: nox.Session, django: str) -> None:
 
 
 @nox.session(python=NEWEST)
+def field(session: nox.Session) -> None:
+    """Take the journey through projects that are not ours, with their packages."""
+    session.install("--editable", ".", *group("field"))
+    session.run("python", "-m", "pip", "list", "--exclude-editable")
+    session.run("python", "-m", "tests.run", "field")
+
+
+@nox.session(python=NEWEST)
 def proof(session: nox.Session) -> None:
     """Attack real servers, in short."""
     session.install("--editable", ".", *group("proof"))

@@ -3,8 +3,9 @@
     python -m tests.run [run ...] [-- option of pytest ...]
 
 A run is named for the variables of ``tests/settings.py`` that it sets, like
-``mariadb-email-redis``; ``browser`` is the one that drives Chromium, and ``sidedoors`` the one
-that audits the login views of other packages.
+``mariadb-email-redis``; ``browser`` is the one that drives Chromium, ``sidedoors`` the one that
+audits the login views of other packages, and ``field`` the one that puts this package into
+projects that are not ours.
 """
 
 import os
@@ -21,7 +22,8 @@ VARIABLES = {
     "CACHE": {"locmem", "redis"},
     "TOKENS": {"plain", "blacklist"},
 }
-KNOWN = {"browser", "sidedoors"}.union(*VARIABLES.values())
+FOLDERS = {"browser", "field", "sidedoors"}
+KNOWN = FOLDERS.union(*VARIABLES.values())
 PARALLEL = ["--numprocesses=auto", "--maxprocesses=4", "--dist=worksteal"]
 
 
@@ -51,8 +53,8 @@ def _selection(run: str, *, is_first: bool) -> list[str]:
     """Return the options of pytest that select tests. Slow ones run once: no database is theirs."""
     if run == "browser":
         return ["tests/browser"]
-    if run == "sidedoors":
-        return ["tests/sidedoors", "-m", "not browser"]
+    if run in FOLDERS:
+        return [f"tests/{run}", "-m", "not browser"]
     return ["-m", "not browser" if is_first else "not browser and not slow"]
 
 

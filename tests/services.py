@@ -130,10 +130,33 @@ def _check_browser() -> None:
 
 def _check_sidedoors() -> None:
     """Ask for the packages with login views that the audit is tried on."""
-    for package in SIDEDOORS:
+    _find(*SIDEDOORS)
+
+
+def _check_field() -> None:
+    """Ask for the packages, programs and services of the projects that are not ours."""
+    _find(*FIELD_PACKAGES)
+    for program in FIELD_PROGRAMS:
+        if shutil.which(program) is None:
+            raise RuntimeError(f"The program {program} was not found")
+    _check_postgresql()
+    _check_redis()
+
+
+def _find(*packages: str) -> None:
+    for package in packages:
         if importlib.util.find_spec(package) is None:
             raise RuntimeError(f"{package} is not installed")
 
+
+FIELD_PACKAGES = (
+    *("axes", "cacheops", "debug_toolbar", "dj_rest_auth", "django_redis", "django_tenants"),
+    *("djangorestframework_camel_case", "djoser", "drf_standardized_errors", "drf_yasg"),
+    *("easyaudit", "gevent", "guardian", "gunicorn", "hijack", "jazzmin", "knox", "ninja"),
+    *("oauth2_provider", "pymemcache", "sentry_sdk", "silk", "simple_history", "unfold"),
+    "uvicorn",
+)
+FIELD_PROGRAMS = ("pgbouncer", "redis-cli", "redis-server")
 
 CHECKS: dict[str, tuple[Callable[[], None], str]] = {
     "postgresql": (
@@ -153,4 +176,9 @@ CHECKS: dict[str, tuple[Callable[[], None], str]] = {
         "and install the dependency group browser.",
     ),
     "sidedoors": (_check_sidedoors, "Install the dependency group sidedoors."),
+    "field": (
+        _check_field,
+        "Install the dependency group field and PgBouncer and Redis (Debian: apt-get install "
+        "pgbouncer redis-server), and start PostgreSQL and Redis.",
+    ),
 }

@@ -1,8 +1,5 @@
 """What projects put around this package: simplejwt's settings, backends, axes, other databases."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +16,7 @@ from rest_framework_simplejwt.tokens import AccessToken, RefreshToken, api_setti
 
 from django_totp.auth import generate_challenge_token
 from tests.endpoints import BAD_CHALLENGE, BAD_CREDENTIALS, BAD_OTP, assert_error, wrong_code
+from tests.projects import run_cases
 
 VARIANTS = Path(__file__).parent / "variants"
 
@@ -211,27 +209,9 @@ class TestDjango:
     ids=lambda value: "-".join(value.values()) if isinstance(value, dict) else value,
 )
 def test_a_project_of_another_kind(cases, environment):
-    _run(cases, environment)
+    run_cases(VARIANTS / f"cases_{cases}.py", environment)
 
 
 @pytest.mark.parametrize("cases", ["naive", "watched"])
 def test_a_project_of_another_kind_on_each_database(cases):
-    _run(cases, {})
-
-
-def _run(cases, environment):
-    inherited = {name: value for name, value in os.environ.items() if "PYTEST" not in name}
-    inherited["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
-    options = [f"--ds=tests.variants.settings_{cases}", "-m", "not browser", "-q"]
-    options += ["-p", "no:cacheprovider"]
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", VARIANTS / f"cases_{cases}.py", *options],
-        env=inherited | environment,
-        cwd=VARIANTS.parent.parent,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "skipped" not in done.stdout
+    run_cases(VARIANTS / f"cases_{cases}.py", {})

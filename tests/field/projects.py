@@ -1,0 +1,40 @@
+"""The projects that are not ours. Each row: its cases, and the environment that varies them."""
+
+PROJECTS: list[tuple[str, dict[str, str]]] = [
+    # What REST framework is told: the shapes of bodies, and who is signed in.
+    ("standardized", {}),
+    ("envelope", {}),
+    ("camel_case", {}),
+    ("dj_rest_auth", {}),
+    ("djoser", {}),
+    ("knox", {}),
+    ("ninja", {}),
+    ("oauth_toolkit", {}),
+    ("yasg", {}),
+    # What looks on: reports, profiles, histories.
+    ("sentry", {}),
+    ("silk", {}),
+    ("toolbar", {}),
+    ("history", {}),
+    ("easyaudit", {}),
+    # Who may do what, and who seems to be whom.
+    ("axes", {}),
+    ("guardian", {}),
+    ("hijack", {}),
+    ("tenants", {}),
+    # The admin in other clothes.
+    ("jazzmin", {}),
+    ("unfold", {}),
+    # Between us and the database.
+    ("cacheops", {}),
+    ("pgbouncer", {}),
+    # Caches that are down, and one that is many.
+    ("cache_down", {"CLIENT": "django-redis"}),
+    ("cache_down", {"CLIENT": "pymemcache"}),
+    ("cache_down", {"CLIENT": "pymemcache-silent"}),
+    ("cache_down", {"CLIENT": "redis"}),
+    ("cluster", {}),
+    # Real servers.
+    ("servers", {"SERVER": "gevent"}),
+    ("servers", {"SERVER": "uvicorn"}),
+]
