@@ -7,9 +7,9 @@ import sentry_sdk
 from django.db import OperationalError, connection
 from django.test import Client
 from django.urls import reverse
-from django_totp.sentry import before_send
 from sentry_sdk.transport import Transport
 
+from django_totp.sentry import before_send
 from tests.field.journey import test_journey  # noqa: F401
 
 pytestmark = pytest.mark.django_db(transaction=True)
