@@ -75,7 +75,7 @@ PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # fast
 ROOT_URLCONF = "proof.urls"
 SECRET_KEY = "only-for-the-proof-and-long-enough-for-HS256"
 TOTP_ENCRYPTION_KEY = "cHJvb2YtcHJvb2YtcHJvb2YtcHJvb2YtcHJvb2YtcHI="
-TOTP_THROTTLE_RATE = None
+TOTP_THROTTLE_RATE = TOTP_ADDRESS_THROTTLE_RATE = None
 USE_TZ = True
 WSGI_APPLICATION = "proof.wsgi.application"
 LOGGING = {

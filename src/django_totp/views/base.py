@@ -20,11 +20,10 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.settings import api_settings
-from rest_framework.throttling import BaseThrottle
-from rest_framework.views import APIView
 
 from django_totp.exceptions import ReauthenticationRequired, TooManyAttempts, TotpError
-from django_totp.throttle import TotpAnonThrottle, TotpUserThrottle
+
+from .throttled import ThrottledView
 
 NOT_JSON = _("The request body is not readable JSON.")
 MAX_BODY = 64 * 1024  # bytes; the largest honest body is a password of 4096 characters
@@ -98,7 +97,7 @@ class SecretsFilter(SafeExceptionReporterFilter):
         return [(name, self.cleansed_substitute) for name in tb_frame.f_locals]
 
 
-class TotpView(APIView):
+class TotpView(ThrottledView):
     """The base of our endpoints. Handlers raise TotpError; this turns it into an answer.
 
     No transaction is opened around them (``ATOMIC_REQUESTS``): an answer of 400 would roll back
@@ -109,9 +108,7 @@ class TotpView(APIView):
     asks_second_factor = True  # for the side-door audit
     parser_classes = (SmallJSONParser, SmallFormParser, MultiPartParser)
     renderer_classes = (JSONRenderer,)
-    throttle_classes = (TotpUserThrottle, TotpAnonThrottle)
     versioning_class = None
-    unreadable: Exception | None = None  # what came of the body when the throttle looked at it
 
     @classmethod
     def as_view(cls, **initkwargs: Any) -> Any:
@@ -124,9 +121,7 @@ class TotpView(APIView):
         if (request.encoding or "utf-8").lower() != "utf-8":
             request.encoding = "utf-8"  # a client may name any of Python's codecs
         request.exception_reporter_filter = SecretsFilter()
-        drf_request = super().initialize_request(request, *args, **kwargs)
-        request.totp_client_address = BaseThrottle().get_ident(drf_request)  # type: ignore[attr-defined]
-        return drf_request
+        return super().initialize_request(request, *args, **kwargs)
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         length = request.META.get("CONTENT_LENGTH") or ""
@@ -136,8 +131,6 @@ class TotpView(APIView):
 
     def read(self, serializer_class: Any) -> dict[str, Any]:
         """Return the checked body of the request. Raise ValidationError."""
-        if self.unreadable is not None:
-            raise self.unreadable
         data: dict[str, Any] = _shared(serializer_class).run_validation(self.request.data)
         return data
 
