@@ -172,6 +172,7 @@ class DjangoTotp(Peer):
         "TOTP_ENCRYPTION_KEY": KEY,
         "TOTP_ISSUER": "Benchmark",
         "TOTP_THROTTLE_RATE": None,
+        "TOTP_ADDRESS_THROTTLE_RATE": None,
     }
     tables = ["django_totp_totp", "django_totp_backupcode"]
 
@@ -267,7 +268,8 @@ class DrfTotp(Peer):
     """A project of simplejwt that asks for a code at an endpoint of its own after the login."""
 
     apps = ["rest_framework", "drf_totp"]
-    settings = {"TOTP_ENCRYPTION_KEY": KEY, "TOTP_THROTTLE_RATE": None}
+    rates = {"TOTP_THROTTLE_RATE": None, "TOTP_ADDRESS_THROTTLE_RATE": None}
+    settings = {"TOTP_ENCRYPTION_KEY": KEY, **rates}
 
     def urls(self) -> list[Any]:
         from django.urls import include, path

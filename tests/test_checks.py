@@ -20,12 +20,14 @@ from rest_framework_simplejwt.tokens import AccessToken, RefreshToken, SlidingTo
 
 from django_totp.checks.settings import MISTAKES, WEAKNESSES, YEAR
 from django_totp.encryption import MAKE_A_KEY
+from django_totp.throttle import TotpThrottle
 from django_totp.views import jwt
 from django_totp.views.api import TotpStatusView
 from tests import services
 
 KEY = b"kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk="  # not a new one: it names tests
 ADMIN_LOGIN = "django.contrib.admin.sites.AdminSite.login"
+RATES = ["TOTP_ADDRESS_THROTTLE_RATE", "TOTP_THROTTLE_RATE"]
 ODD = [None, "", "x", b"x", True, -1, 1.5, 10**30, (), [], {}, [None], object(), str]
 
 WRONG = {
@@ -235,7 +237,7 @@ def test_bounds_that_are_no_numbers_bound_nothing(settings):
 @pytest.mark.parametrize("value", ODD)
 def test_no_check_raises_whatever_the_settings_are(settings, value):
     names = [rule.setting for rule in MISTAKES]
-    names += ["TOTP_ENCRYPTION_KEY", "TOTP_ENCRYPTION_KEY_FALLBACKS", "TOTP_THROTTLE_RATE"]
+    names += ["TOTP_ENCRYPTION_KEY", "TOTP_ENCRYPTION_KEY_FALLBACKS", *RATES]
     for name in names:
         setattr(settings, name, value)
     assert len(ids(deploy=True)) > 5
@@ -245,51 +247,75 @@ def test_no_check_raises_whatever_the_settings_are(settings, value):
 
 
 @pytest.mark.parametrize("rate", ["10", "ten/minute", "10/fortnight", "", 10, "0/minute", "-1/s"])
-def test_a_throttle_rate_lets_nothing_through(settings, rate):
-    settings.TOTP_THROTTLE_RATE = rate
+@pytest.mark.parametrize("setting", RATES)
+def test_a_throttle_rate_lets_nothing_through(settings, setting, rate):
+    setattr(settings, setting, rate)
     [error] = messages()
     assert error.id == "django_totp.E018"
+    assert error.msg.startswith(f"{setting} must be ")
     assert error.msg.endswith(f", not {rate!r}.")
     assert "django_totp.W007" not in ids(deploy=True)
 
 
 @pytest.mark.usefixtures("ready_to_deploy")
 @pytest.mark.parametrize("rate", ["60/minute", "1/second", "1/day", "3600/h"])
-def test_a_throttle_rate_is_right(settings, rate):
-    settings.TOTP_THROTTLE_RATE = rate
+@pytest.mark.parametrize("setting", RATES)
+def test_a_throttle_rate_is_right(settings, setting, rate):
+    setattr(settings, setting, rate)
     assert ids(deploy=True) == []
 
 
 @pytest.mark.usefixtures("ready_to_deploy")
-@pytest.mark.parametrize("rate", [None, "61/minute", "2/s"])
-def test_a_throttle_rate_is_weak(settings, rate):
-    settings.TOTP_THROTTLE_RATE = rate
+@pytest.mark.parametrize(
+    ("setting", "rate"),
+    [
+        *(("TOTP_THROTTLE_RATE", rate) for rate in (None, "61/minute", "2/s")),
+        *(("TOTP_ADDRESS_THROTTLE_RATE", rate) for rate in (None, "601/minute", "11/s")),
+    ],
+)
+def test_a_throttle_rate_is_weak(settings, setting, rate):
+    setattr(settings, setting, rate)
     assert ids() == []
     [warning] = messages(deploy=True)
     assert warning.id == "django_totp.W007"
+    assert warning.msg.startswith(f"{setting} should be at most ")
     assert warning.msg.endswith(f", not {rate!r}.")
 
 
 @pytest.mark.usefixtures("ready_to_deploy")
-@pytest.mark.parametrize("backend", ["locmem.LocMemCache", "dummy.DummyCache", "none.NoCache"])
-def test_a_cache_does_not_count_for_all_processes(settings, backend):
-    settings.CACHES = {"default": {"BACKEND": f"django.core.cache.backends.{backend}"}}
-    assert ids() == []
-    assert ids(deploy=True) == ["django_totp.W008"]
-
-
-@pytest.mark.usefixtures("ready_to_deploy")
-def test_a_cache_in_files_lets_bursts_through(settings, tmp_path):
-    backend = "django.core.cache.backends.filebased.FileBasedCache"
+@pytest.mark.parametrize(
+    ("backend", "reason"),
+    [
+        ("locmem.LocMemCache", "LocMemCache does not count for all processes."),
+        ("dummy.DummyCache", "DummyCache keeps nothing."),
+        ("filebased.FileBasedCache", "FileBasedCache looks before it writes, "),
+        ("db.DatabaseCache", "DatabaseCache drops counts when it is full, and lets a burst "),
+        ("none.NoCache", "it cannot be made."),
+    ],
+)
+def test_a_cache_does_not_count_each_request(settings, tmp_path, backend, reason):
+    backend = f"django.core.cache.backends.{backend}"
     settings.CACHES = {"default": {"BACKEND": backend, "LOCATION": str(tmp_path)}}
-    assert ids(deploy=True) == ["django_totp.W008"]
+    assert ids() == []
+    [warning] = messages(deploy=True)
+    assert warning.id == "django_totp.W008"
+    assert f"default cache, and {reason}" in warning.msg
 
 
 @pytest.mark.usefixtures("ready_to_deploy")
 def test_without_a_throttle_any_cache_will_do(settings):
     settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"}}
     settings.TOTP_THROTTLE_RATE = None
-    assert ids(deploy=True) == ["django_totp.W007"]
+    assert ids(deploy=True) == ["django_totp.W007", "django_totp.W008"]  # addresses are counted
+    settings.TOTP_ADDRESS_THROTTLE_RATE = None
+    assert ids(deploy=True) == ["django_totp.W007", "django_totp.W007"]
+
+
+@pytest.mark.usefixtures("ready_to_deploy")
+def test_a_throttle_of_the_project_with_a_setting_of_its_own_is_its_own(settings, monkeypatch):
+    own = type("Own", (TotpThrottle,), {"setting": "OWN_RATE", "rate": "nonsense"})
+    monkeypatch.setattr(TotpStatusView, "throttle_classes", (own,))
+    assert ids(deploy=True) == []
 
 
 # --- What is around the endpoints ---
@@ -551,3 +577,15 @@ def test_what_is_around_does_not_matter_without_our_urls(settings, urlconf):
 def test_a_project_without_urls(settings):
     del settings.ROOT_URLCONF
     assert ids(deploy=True) == ["django_totp.W002", "django_totp.W012"]
+
+
+@pytest.mark.parametrize("setting", [rule.setting for rule in MISTAKES])
+def test_none_counts_as_unset(settings, setting):
+    setattr(settings, setting, None)
+    assert ids() == []
+
+
+@pytest.mark.usefixtures("ready_to_deploy")
+def test_an_unset_salt_is_told_at_deploy(settings):
+    settings.TOTP_TOKEN_SALT = None
+    assert ids(deploy=True) == ["django_totp.W002"]

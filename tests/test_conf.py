@@ -10,6 +10,7 @@ SETTINGS = [
     ("TOTP_ISSUER", "MyApp", "Example"),
     ("TOTP_MAX_BACKUP_CODES", 10, 0),
     ("TOTP_THROTTLE_RATE", "10/minute", None),
+    ("TOTP_ADDRESS_THROTTLE_RATE", "60/minute", None),
     ("TOTP_TOKEN_SALT", "django-totp-token-salt", "a salt"),
     ("TOTP_TOKEN_MAX_AGE", 120, 60),
     ("TOTP_DIGITS", 6, 8),

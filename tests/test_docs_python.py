@@ -100,10 +100,7 @@ def test_the_example_of_throttles() -> None:
     module = markdown.sections(markdown.read("docs/python-api.md"), 2)["django_totp.throttle"]
     [example] = markdown.blocks(module, "python")
     view = markdown.run(example)["ReportView"]()
-    assert [type(throttle).__name__ for throttle in view.get_throttles()] == [
-        "TotpUserThrottle",
-        "TotpAnonThrottle",
-    ]
+    assert [type(throttle).__name__ for throttle in view.get_throttles()] == ["TotpThrottle"]
 
 
 def test_every_signal_is_documented() -> None:

@@ -79,6 +79,13 @@ def test_the_address_that_the_face_has_resolved_goes_first(log, user, request_fr
     assert log.records[0].address == "198.51.100.1"
 
 
+@pytest.mark.parametrize("seen", ["::ffff:198.51.100.1", "198.51.100.1:50001"])
+def test_an_address_has_one_form(log, user, request_from_outside, seen):
+    request_from_outside.META["REMOTE_ADDR"] = seen
+    events.record("verified", user, request_from_outside)
+    assert log.records[0].address == "198.51.100.1"
+
+
 def test_a_request_without_an_address_is_no_error(log, user, request_from_outside):
     del request_from_outside.META["REMOTE_ADDR"]
     events.record("verified", user, request_from_outside)

@@ -104,6 +104,7 @@ TOTP_ENCRYPTION_KEY = kept(DATA_DIR / "totp_encryption_key", generate_fernet_key
 TOTP_ISSUER = "django-totp example"
 TOTP_TOKEN_SALT = "example project: challenge token"
 TOTP_THROTTLE_RATE = os.environ.get("DEMO_THROTTLE_RATE", "10/minute")
+TOTP_ADDRESS_THROTTLE_RATE = os.environ.get("DEMO_ADDRESS_THROTTLE_RATE", "60/minute")
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework_simplejwt.authentication.JWTAuthentication"],

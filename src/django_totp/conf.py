@@ -43,6 +43,10 @@ class Conf:
         return self._get_or_none("TOTP_THROTTLE_RATE", "10/minute")
 
     @property
+    def TOTP_ADDRESS_THROTTLE_RATE(self) -> str | None:
+        return self._get_or_none("TOTP_ADDRESS_THROTTLE_RATE", "60/minute")
+
+    @property
     def TOTP_TOKEN_SALT(self) -> str:
         return self._get("TOTP_TOKEN_SALT", "django-totp-token-salt")
 

@@ -13,6 +13,7 @@ from typing import Any
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.dispatch import Signal
 
+from .addresses import client_address
 from .signals import totp_verification_failed
 
 logger = logging.getLogger("django_totp")
@@ -79,5 +80,5 @@ def _address(request: Any) -> str:
     """Return the client's address as the face has resolved it, or else as the server saw it."""
     if request is None:
         return ""
-    seen: str = getattr(request, "totp_client_address", "") or request.META.get("REMOTE_ADDR", "")
-    return seen
+    seen: str = getattr(request, "totp_client_address", "")
+    return seen or client_address(request.META.get("REMOTE_ADDR"))

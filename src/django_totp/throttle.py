@@ -1,42 +1,58 @@
 """Throttles that count each endpoint by itself, apart from the throttles of the project.
 
 They slow a flood down. They are not what keeps guesses in bounds: that is counted in the
-database (``attempts``), so a cache that is empty, per process or down opens nothing.
+database (``attempts``), so a cache that is empty, per process, down or silent opens nothing.
 """
 
 import hashlib
 import math
 import random
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
-from django.core.cache import cache
 from rest_framework.request import Request
 from rest_framework.throttling import SimpleRateThrottle
 from rest_framework.views import APIView
 
-from .auth import challenge_subject
+from .addresses import subnet
 from .conf import conf
-from .events import logger
+from .events import complain
 
-FEW = 3  # slots that are tried before all are looked at: there may be thousands
+FEW = 3  # slots that are tried before all are looked at
+
+
+class Subject(NamedTuple):
+    """Whom a request that is not signed in is about: a view has one as ``throttle_subject``.
+
+    ``is_proven`` says that the signature of a token vouches for it. It is then counted as if it
+    were signed in, and else together with the address: anybody may write a name.
+    """
+
+    name: str
+    is_proven: bool = False
 
 
 class TotpThrottle(SimpleRateThrottle):
     """Let through ``TOTP_THROTTLE_RATE`` requests of one client to one view.
 
+    The client is the user who is signed in, or else the address.
+
     A rate of n per period is n slots, each taken for a period by the request that it let
     through. ``cache.add`` takes a slot: it is the one atomic step that Django's caches for many
-    processes share (the file-based one has none, see W008), so a burst does not slip through
-    between reading a count and writing it.
+    processes share (see W008 for those that have none), so a burst does not slip through between
+    reading a count and writing it.
     """
 
+    scope = "totp"
+    setting = "TOTP_THROTTLE_RATE"
     num_requests: int
     duration: int
-    seconds: float
+    seconds: float | None = None
+    slot: str | None = None  # that this request has taken
 
     def get_rate(self) -> str | None:
-        return conf.TOTP_THROTTLE_RATE
+        rate: str | None = getattr(conf, self.setting)
+        return rate
 
     def allow_request(self, request: Request, view: APIView) -> bool:
         """Return whether ``request`` may pass. A cache that fails lets it, and the log says so."""
@@ -48,11 +64,20 @@ class TotpThrottle(SimpleRateThrottle):
         try:
             return self._take_slot(key)
         except Exception:
-            logger.exception("The cache is down: requests are not throttled.")
+            complain("The cache is down: requests are not throttled.", exc_info=True)
             return True
 
-    def wait(self) -> float:
-        """Return the seconds until the next slot is free."""
+    def give_back(self) -> None:
+        """Free the slot of a request that no handler took after all."""
+        if self.slot is None:
+            return
+        try:
+            self.cache.delete(self.slot)
+        except Exception:
+            complain("The cache is down: a slot of the throttle stays taken.", exc_info=True)
+
+    def wait(self) -> float | None:
+        """Return the seconds until the next slot is free, once a request was refused."""
         return self.seconds
 
     def get_cache_key(self, request: Request, view: APIView) -> str | None:
@@ -60,61 +85,112 @@ class TotpThrottle(SimpleRateThrottle):
         if client is None:
             return None
         endpoint = f"{type(view).__module__}.{type(view).__qualname__}"
-        digest = hashlib.sha256(f"{endpoint} {client}".encode()).hexdigest()
-        return f"django_totp.throttle.{digest}"
+        counted = f"{endpoint} {client}".encode(errors="surrogatepass")
+        return f"django_totp.throttle.{hashlib.sha256(counted).hexdigest()}"
 
     def get_client(self, request: Request, view: APIView) -> str | None:
         """Return whom to count, or ``None`` for a request that this throttle leaves alone."""
-        raise NotImplementedError
+        return _user(request, view) or f"address {self.get_ident(request)}"
+
+    def get_ident(self, request: Request) -> str:
+        """Return the address as one client has it, whatever its port or its form."""
+        return subnet(super().get_ident(request))
 
     def _take_slot(self, key: str) -> bool:
         now = time.time()
-        few = random.sample(range(self.num_requests), min(FEW, self.num_requests))
-        if any(self._take(f"{key}.{number}", now) for number in few):
+        slots = [_slot(key, number) for number in range(self.num_requests)]
+        few = random.sample(slots, min(FEW, len(slots)))
+        if any(self._take(slot, now) for slot in few):
             return True  # any slot will do, and mostly one of a few is free
-        slots = [f"{key}.{number}" for number in range(self.num_requests)]
-        taken = cache.get_many(slots)
-        if any(slot not in taken and self._take(slot, now) for slot in slots):
+        taken = self._taken(slots, now)
+        if few and not taken and self._is_silent(few[0], slots, now):
+            complain("The cache keeps nothing, and is silent: requests are not throttled.")
+            return True
+        if any(self._take(slot, now) for slot in slots if slot not in taken):
             return True
         oldest = min(taken.values(), default=now)
-        self.seconds = max(math.ceil(oldest + self.duration - now), 1)
+        self.seconds = min(max(math.ceil(oldest + self.duration - now), 1), self.duration)
         return False
 
     def _take(self, slot: str, now: float) -> bool:
-        return cache.add(slot, now, timeout=self.duration)
+        if not self.cache.add(slot, now, timeout=self.duration):
+            return False
+        self.slot = slot
+        return True
+
+    def _taken(self, slots: list[str], now: float) -> dict[str, float]:
+        """Return when the slots that the cache shows were taken.
+
+        Those that are long over do not count, a little over do: clocks of servers differ.
+        """
+        shown = self.cache.get_many(slots) or {}
+        since = now - 2 * self.duration
+        return {
+            slot: at for slot, at in shown.items() if isinstance(at, int | float) and at > since
+        }
+
+    def _is_silent(self, refused: str, slots: list[str], now: float) -> bool:
+        """Return whether the cache has refused a slot though it keeps none.
+
+        So does one whose client swallows its errors. One that reads from a replica may only be
+        late to show what was put there: ``touch`` asks where is written.
+        """
+        return not self.cache.touch(refused, self.duration) and not self._taken(slots, now)
 
 
 class TotpUserThrottle(TotpThrottle):
-    """Count the requests of a signed-in user."""
+    """Count the requests of a signed-in user, or of the one whom a signed token names."""
 
     scope = "totp_user"
 
     def get_client(self, request: Request, view: APIView) -> str | None:
-        if not request.user or not request.user.is_authenticated:
-            return None
-        return f"user {request.user.pk}"
+        return _user(request, view)
 
 
 class TotpAnonThrottle(TotpThrottle):
-    """Count the requests of everybody else: by address, or at the second step of a login by the
-    account that the challenge names, so that neighbours behind one address do not hold each
-    other up and an account is not guessed at from many."""
+    """Count the requests of everybody else, by the account that they are about and by address.
+
+    By both: neighbours behind one address do not hold each other up, and who knows the name or
+    even the password of somebody does not use up the requests of the owner, who is elsewhere.
+    """
 
     scope = "totp_anon"
 
     def get_client(self, request: Request, view: APIView) -> str | None:
-        if request.user and request.user.is_authenticated:
+        if _user(request, view):
             return None
-        account = self._challenged_account(request, view)
-        return f"account {account}" if account else f"address {self.get_ident(request)}"
+        subject, address = _subject(view), self.get_ident(request)
+        return f"account {subject.name} at {address}" if subject else f"address {address}"
 
-    def _challenged_account(self, request: Request, view: APIView) -> str | None:
-        field: Any = getattr(view, "challenge_field", None)
-        if field is None:
+
+class TotpAddressThrottle(TotpThrottle):
+    """Count all requests of an address that are not signed in: many names buy no more of them.
+
+    A server that does not tell addresses (behind a Unix socket) would make all the world one.
+    """
+
+    scope = "totp_address"
+    setting = "TOTP_ADDRESS_THROTTLE_RATE"
+
+    def get_client(self, request: Request, view: APIView) -> str | None:
+        address = self.get_ident(request)
+        if _user(request, view) or not address:
             return None
-        try:
-            body = request.data
-        except Exception as error:
-            view.unreadable = error  # type: ignore[attr-defined]  # to be raised once it is counted
-            return None
-        return challenge_subject(body.get(field)) if hasattr(body, "get") else None
+        return f"all of address {address}"
+
+
+def _user(request: Request, view: APIView) -> str | None:
+    if request.user and request.user.is_authenticated:
+        return f"user {request.user.pk}"
+    subject = _subject(view)
+    return f"user {subject.name}" if subject and subject.is_proven else None
+
+
+def _subject(view: APIView) -> Subject | None:
+    subject: Any = getattr(view, "throttle_subject", None)
+    return subject if isinstance(subject, Subject) else None
+
+
+def _slot(key: str, number: int) -> str:
+    """Return the name of a slot. A cluster keeps what has the same word in braces in one place."""
+    return f"{{{key}}}.{number}"

@@ -3,6 +3,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import time_machine
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import BaseUserManager
 from django.db.models import F
@@ -20,6 +21,7 @@ from django_totp.operations.support import (
     adoption,
     find_user,
     numbers,
+    people,
     status_of,
 )
 from django_totp.totp import disable_totp, verify_totp_code
@@ -424,3 +426,8 @@ class TestCountAtMost:
         with django_assert_num_queries(2) as queries:
             assert support.count_at_most(2) == (2, 2)
         assert all("LIMIT 2" in query["sql"] for query in queries.captured_queries)
+
+
+def test_a_name_that_is_a_row_is_looked_for_where_it_is_referred_to(monkeypatch):
+    monkeypatch.setattr(people, "get_user_model", lambda: LogEntry)
+    assert people._path_to_text("user") == f"user__{get_user_model()._meta.pk.name}"

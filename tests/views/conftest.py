@@ -46,4 +46,4 @@ def by_session(user: Any, monkeypatch: pytest.MonkeyPatch) -> APIClient:
 @pytest.fixture
 def patient(settings: Any) -> None:
     """Switch the throttle off, where a test asks for more than its rate."""
-    settings.TOTP_THROTTLE_RATE = None
+    settings.TOTP_THROTTLE_RATE = settings.TOTP_ADDRESS_THROTTLE_RATE = None

@@ -599,21 +599,6 @@ class TestThrottles:
         assert_error(call("jwt-totp-verify", body), 400)
         assert call("jwt-totp-verify", body).status_code == 429
 
-    @pytest.mark.parametrize(
-        ("body", "media_type", "status"),
-        [
-            ("{", JSON, 400),
-            ("a&" * 1100, FORM, 400),
-            ("<a/>", "text/xml", 415),
-        ],
-    )
-    @pytest.mark.parametrize("name", sorted(LOGIN))
-    def test_a_body_that_cannot_be_read_counts(self, settings, db, name, body, media_type, status):
-        settings.TOTP_THROTTLE_RATE = "1/minute"
-        post = partial(APIClient().post, reverse(name), body, content_type=media_type)
-        assert_error(post(), status)
-        assert_error(post(), 429)
-
     def test_throttles_of_the_project_stay_its_own(self, settings, call, signed_in, user):
         """Neither the rates nor the history of the project's scopes have to do with ours."""
         settings.REST_FRAMEWORK = {

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.apps import apps
 from django.core.cache import caches
+from django.core.cache.backends.db import DatabaseCache
 from django.core.cache.backends.dummy import DummyCache
 from django.core.cache.backends.filebased import FileBasedCache
 from django.core.cache.backends.locmem import LocMemCache
@@ -13,8 +14,17 @@ from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django_totp.conf import conf
 from django_totp.operations.audit import Finding, View, side_doors, views_of
 
-# A FileBasedCache looks before it writes, so that a burst slips through in between.
-LOOSE_CACHES = (DummyCache, FileBasedCache, LocMemCache)
+LOOSE_CACHES = {
+    DatabaseCache: "drops counts when it is full, and lets a burst slip through",
+    DummyCache: "keeps nothing",
+    FileBasedCache: "looks before it writes, so that a burst slips through in between",
+    LocMemCache: "does not count for all processes",
+}
+# Above this, in requests per second, the brake on those who try passwords is off.
+WEAK_RATES = {
+    "TOTP_THROTTLE_RATE": ("60/minute", 1),
+    "TOTP_ADDRESS_THROTTLE_RATE": ("600/minute", 10),
+}
 
 
 @register(Tags.security)
@@ -28,30 +38,40 @@ def check_rest_framework(**kwargs: Any) -> list[CheckMessage]:
 
 @register(Tags.security)
 def check_throttle_rate(**kwargs: Any) -> list[CheckMessage]:
-    throttle = _our_throttle()
-    if throttle is None or _requests_per_second(throttle) > 0:
-        return []
     wanted = "None or a rate of at least one request, such as '10/minute'"
-    message = f"TOTP_THROTTLE_RATE must be {wanted}, not {conf.TOTP_THROTTLE_RATE!r}."
     hint = "Correct it, or remove it to have the default."
-    return [Error(message, hint=hint, id="django_totp.E018")]
+    return [
+        Error(
+            f"{setting} must be {wanted}, not {getattr(conf, setting)!r}.",
+            hint=hint,
+            id="django_totp.E018",
+        )
+        for setting, throttle in _our_throttles().items()
+        if _requests_per_second(throttle) <= 0
+    ]
 
 
 @register(Tags.security, deploy=True)
 def check_weak_throttle_rate(**kwargs: Any) -> list[CheckMessage]:
-    throttle = _our_throttle()
-    if throttle is None or _requests_per_second(throttle) <= 1:
-        return []
-    message = f"TOTP_THROTTLE_RATE should be at most '60/minute', not {conf.TOTP_THROTTLE_RATE!r}."
-    hint = "It is what slows down those who try one password on many accounts."
-    return [Warning(message, hint=hint, id="django_totp.W007")]
+    hint = "It is what slows down those who try many passwords, or one on many accounts."
+    return [
+        Warning(
+            f"{setting} should be at most {WEAK_RATES[setting][0]!r}, "
+            f"not {getattr(conf, setting)!r}.",
+            hint=hint,
+            id="django_totp.W007",
+        )
+        for setting, throttle in _our_throttles().items()
+        if _requests_per_second(throttle) > WEAK_RATES[setting][1]
+    ]
 
 
 @register(Tags.security, deploy=True)
 def check_cache(**kwargs: Any) -> list[CheckMessage]:
-    if _our_throttle() is None or conf.TOTP_THROTTLE_RATE is None or _counts_for_all():
+    reason = _why_it_is_loose()
+    if not reason or all(getattr(conf, setting) is None for setting in _our_throttles()):
         return []
-    message = "The throttle counts in the default cache, and that does not count for all processes."
+    message = f"The throttle counts in the default cache, and {reason}."
     hint = "Use a cache that all processes share, such as RedisCache or PyMemcacheCache."
     return [Warning(message, hint=hint, id="django_totp.W008")]
 
@@ -120,11 +140,11 @@ def _takes_basic(view: View) -> bool:
         return False  # its classes have no end, or raise: the audit names it
 
 
-def _our_throttle() -> Any:
-    """Return one of our throttles, or ``None`` if no view uses them."""
-    throttles = (throttle for view in _our_views() for throttle in view.throttle_classes)
-    ours = (one for one in throttles if _descends_from(one, "django_totp.throttle.TotpThrottle"))
-    return next(ours, None)
+def _our_throttles() -> dict[str, Any]:
+    """Return one of our throttles for each setting that they read, if any view uses them."""
+    throttles = [throttle for view in _our_views() for throttle in view.throttle_classes]
+    ours = [one for one in throttles if _descends_from(one, "django_totp.throttle.TotpThrottle")]
+    return {one.setting: one for one in reversed(ours) if one.setting in WEAK_RATES}
 
 
 def _descends_from(cls: Any, name: str) -> bool:
@@ -142,8 +162,11 @@ def _requests_per_second(throttle_class: Any) -> float:
         return 0
 
 
-def _counts_for_all() -> bool:
+def _why_it_is_loose() -> str:
+    """Return why the default cache does not count each request, or an empty string."""
     try:
-        return not isinstance(caches["default"], LOOSE_CACHES)
+        cache = caches["default"]
     except Exception:
-        return False  # it cannot be made, and then nothing is counted
+        return "it cannot be made"
+    kinds = [kind for kind in LOOSE_CACHES if isinstance(cache, kind)]
+    return f"{kinds[0].__name__} {LOOSE_CACHES[kinds[0]]}" if kinds else ""

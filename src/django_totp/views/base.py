@@ -15,12 +15,10 @@ from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.settings import api_settings
-from rest_framework.throttling import BaseThrottle
-from rest_framework.views import APIView, exception_handler
+from rest_framework.views import exception_handler
 
-from django_totp.events import logger
+from django_totp.events import complain
 from django_totp.exceptions import ReauthenticationRequired, TooManyAttempts, TotpError
-from django_totp.throttle import TotpAnonThrottle, TotpUserThrottle
 
 from .bodies import (
     MAX_BODY,
@@ -34,6 +32,7 @@ from .bodies import (
     project_renderers,
 )
 from .reports import SecretsFilter
+from .throttled import ThrottledView
 
 STATUSES = {
     ReauthenticationRequired: status.HTTP_403_FORBIDDEN,
@@ -67,7 +66,7 @@ def shows(
     return mark
 
 
-class TotpView(APIView):
+class TotpView(ThrottledView):
     """The base of our endpoints. Handlers raise TotpError; this turns it into an answer.
 
     No transaction is opened around them (``ATOMIC_REQUESTS``): an answer of 400 would roll back
@@ -78,9 +77,7 @@ class TotpView(APIView):
     asks_second_factor = True  # for the side-door audit
     parser_classes: Any = Policy(project_parsers)
     renderer_classes: Any = Policy(project_renderers)
-    throttle_classes = (TotpUserThrottle, TotpAnonThrottle)
     versioning_class = None
-    unreadable: Exception | None = None  # what came of the body when the throttle looked at it
 
     @classmethod
     def as_view(cls, **initkwargs: Any) -> Any:
@@ -93,9 +90,7 @@ class TotpView(APIView):
         if not is_utf8(request.encoding):
             request.encoding = "utf-8"  # a client may name any of Python's codecs
         request.exception_reporter_filter = SecretsFilter()
-        drf_request = super().initialize_request(request, *args, **kwargs)
-        request.totp_client_address = BaseThrottle().get_ident(drf_request)  # type: ignore[attr-defined]
-        return drf_request
+        return super().initialize_request(request, *args, **kwargs)
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         length = request.META.get("CONTENT_LENGTH") or ""
@@ -123,8 +118,6 @@ class TotpView(APIView):
 
     def read(self, serializer_class: Any) -> dict[str, Any]:
         """Return the checked body of the request. Raise ValidationError."""
-        if self.unreadable is not None:
-            raise self.unreadable
         data: dict[str, Any] = _shared(serializer_class).run_validation(self.request.data)
         return data
 
@@ -154,7 +147,7 @@ class TotpView(APIView):
 def complain_of_search(error: Exception) -> None:
     """Tell the log why nobody was found, unless it is that nobody is there: it may be a bug."""
     if not isinstance(error, ObjectDoesNotExist):
-        logger.warning("%s was raised in search of the user of a token.", type(error).__name__)
+        complain("%s was raised in search of the user of a token.", type(error).__name__)
 
 
 @functools.cache
@@ -175,10 +168,12 @@ def _handled(handler: Any, exc: Exception, context: Any) -> Any:
         response = handler(exc, context)
         if response is None or isinstance(response, HttpResponseBase):
             return response
-        logger.error("The EXCEPTION_HANDLER returned %s, which is no response.", type(response))
+        complain("The EXCEPTION_HANDLER returned %s, which is no response.", type(response))
     except Exception as failure:
         if failure is not exc:
-            logger.exception("The EXCEPTION_HANDLER failed: the error is answered without it.")
+            complain(
+                "The EXCEPTION_HANDLER failed: the error is answered without it.", exc_info=True
+            )
     return exception_handler(exc, context)
 
 

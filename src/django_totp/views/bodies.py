@@ -16,7 +16,7 @@ from rest_framework.parsers import BaseParser, JSONParser
 from rest_framework.renderers import JSONRenderer
 from rest_framework.settings import api_settings
 
-from django_totp.events import logger
+from django_totp.events import complain
 
 NOT_JSON = _("The request body is not readable JSON.")
 NOT_READABLE = _("The request body cannot be read.")
@@ -90,7 +90,7 @@ class BoundedParser(BaseParser):
             raise
         except Exception as error:
             # Not what it says: it may quote the body.
-            logger.warning("%s raised %s over a body.", type(self.parser), type(error).__name__)
+            complain("%s raised %s over a body.", type(self.parser), type(error).__name__)
             raise ParseError(NOT_READABLE) from None
 
     def _decoded(self, body: bytes) -> Any:

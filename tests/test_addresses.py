@@ -1,0 +1,49 @@
+"""One client has one address, however it is written."""
+
+import pytest
+
+from django_totp.addresses import LONGEST, client_address, subnet
+
+
+@pytest.mark.parametrize(
+    ("written", "address", "counted"),
+    [
+        ("203.0.113.7", "203.0.113.7", "203.0.113.7"),
+        (" 203.0.113.7 ", "203.0.113.7", "203.0.113.7"),
+        ("203.0.113.7:50001", "203.0.113.7", "203.0.113.7"),
+        ("203.0.113.7:", "203.0.113.7", "203.0.113.7"),
+        ("::ffff:203.0.113.7", "203.0.113.7", "203.0.113.7"),
+        ("::FFFF:cb00:7107", "203.0.113.7", "203.0.113.7"),
+        ("[::ffff:203.0.113.7]:50001", "203.0.113.7", "203.0.113.7"),
+        ("::ffff:203.0.113.7:50001", "203.0.113.7", "203.0.113.7"),
+        ("[203.0.113.7]:50001", "203.0.113.7", "203.0.113.7"),
+        ("2001:DB8:0:0::1", "2001:db8::1", "2001:db8::/64"),
+        ("[2001:db8::1]", "2001:db8::1", "2001:db8::/64"),
+        ("[2001:db8::1]:50001", "2001:db8::1", "2001:db8::/64"),
+        ('"[2001:db8::1]:50001"', "2001:db8::1", "2001:db8::/64"),
+        ("2001:db8::1:50001", "2001:db8::1", "2001:db8::/64"),
+        ("2001:db8:0:1:ffff::", "2001:db8:0:1:ffff::", "2001:db8:0:1::/64"),
+        ("fe80::1%eth0", "fe80::1%eth0", "fe80::/64"),
+        ("64:ff9b::203.0.113.7", "64:ff9b::cb00:7107", "203.0.113.7"),
+        ("::1", "::1", "::/64"),
+        ("203.0.113.7:1,10.0.0.1", "203.0.113.7,10.0.0.1", "203.0.113.7,10.0.0.1"),
+    ],
+)
+def test_an_address_has_one_form(written, address, counted):
+    assert (client_address(written), subnet(written)) == (address, counted)
+
+
+@pytest.mark.parametrize(
+    "written", ["unknown", "203.0.113", "203.0.113.007", "1.2.3.4.5:6", "_hidden:1", ":", "[]", ""]
+)
+def test_what_is_no_address_stays_as_it_is(written):
+    assert client_address(written) == subnet(written) == written
+
+
+def test_what_is_not_known_is_empty():
+    assert client_address(None) == subnet(None) == ""
+
+
+def test_no_more_is_looked_at_than_a_server_could_mean():
+    written = "x" * 10**6
+    assert client_address(written) == subnet(written) == "x" * LONGEST
