@@ -236,7 +236,7 @@ def age(moment: datetime) -> timedelta:
     """
     now = datetime.now(UTC)
     later = now - aware(moment.replace(fold=1))
-    return later if later >= -CLOCK_SKEW else now - aware(moment)
+    return later if later >= -CLOCK_SKEW else now - aware(moment.replace(fold=0))
 
 
 def _is_watched(model: type[models.Model]) -> bool:
