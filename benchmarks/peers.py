@@ -268,8 +268,7 @@ class DrfTotp(Peer):
     """A project of simplejwt that asks for a code at an endpoint of its own after the login."""
 
     apps = ["rest_framework", "drf_totp"]
-    rates = {"TOTP_THROTTLE_RATE": None, "TOTP_ADDRESS_THROTTLE_RATE": None}
-    settings = {"TOTP_ENCRYPTION_KEY": KEY, **rates}
+    settings = {"TOTP_ENCRYPTION_KEY": KEY, "TOTP_THROTTLE_RATE": None}
 
     def urls(self) -> list[Any]:
         from django.urls import include, path

@@ -11,9 +11,9 @@ from django.core.management import call_command
 from django.db import connection
 from django.urls import reverse
 
-from django_totp import auth
+from django_totp import adoption, auth
 from django_totp.backup_code_utils import rotate_backup_codes, verify_backup_code
-from django_totp.encryption import encrypt
+from django_totp.encryption import decrypt, encrypt
 from django_totp.exceptions import TotpAlreadyExists, TotpNotEnrolled
 from django_totp.models import BackupCode, Totp
 from django_totp.totp import confirm_totp_setup, create_totp_setup, disable_totp, verify_totp_code
@@ -103,7 +103,7 @@ def test_a_proof_is_needed(user, old_codes, signed_in, settings):
 
 
 def test_a_row_that_somebody_moves_meanwhile_is_on_as_well(user, old_codes, monkeypatch):
-    act_after_reading(monkeypatch, lambda: Totp.objects.get().move(failures=1))
+    act_after_reading(monkeypatch, lambda: Totp.objects.update(version=7))
     assert auth.is_totp_enabled(user)
     assert auth.is_totp_enabled(user)
     assert row().is_enabled
@@ -203,3 +203,33 @@ def test_adoption_is_no_news(user, old_codes, caplog):
     caplog.set_level(logging.INFO, "django_totp")
     auth.is_totp_enabled(user)
     assert caplog.records == []
+
+
+@pytest.mark.parametrize("name", ["totp-disable", "totp-create"])
+def test_a_process_of_1_1_confirms_at_the_worst_moment(
+    pending_user, secret, signed_in, settings, monkeypatch, name
+):
+    """It moves no version, and yet what it has switched on is neither removed nor replaced."""
+    settings.TOTP_REAUTHENTICATE = True
+    totp = row()
+    confirm = lambda: BackupCode.objects.create(totp=totp, code=encrypt(OLD_CODE))  # noqa: E731
+    monkeypatch.setattr(adoption, "_has_codes", at_first(False, confirm, adoption._has_codes))
+    assert signed_in.post(reverse(name)).status_code in (400, 403)
+    assert row().is_enabled
+    assert decrypt(row().secret_key) == secret
+    assert BackupCode.objects.count() == 1
+
+
+def at_first(answer, then, otherwise):
+    """Return what gives ``answer`` once, after which ``then`` has come, and then does as before."""
+    calls = []
+
+    def has_codes(totp):
+        calls.append(totp)
+        if len(calls) > 1:
+            return otherwise(totp)
+        totp.has_codes = answer
+        then()
+        return answer
+
+    return has_codes

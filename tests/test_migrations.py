@@ -1,5 +1,6 @@
 """From the tables of django-totp 1.1 to ours and back: nobody enrolls again."""
 
+import importlib
 import os
 import secrets
 import subprocess
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 from cryptography.fernet import Fernet
+from django.apps import apps
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 from django.db import connection
@@ -257,3 +259,23 @@ class TestModels:
         )
         assert done.returncode == 0, done.stdout + done.stderr
         assert "No changes detected" in done.stdout
+
+
+class Elsewhere:
+    """A router that keeps our tables out of every database."""
+
+    def allow_migrate(self, db: str, app_label: str, **hints: Any) -> bool | None:
+        return False if app_label == "django_totp" else None
+
+
+def test_a_database_that_is_not_ours_is_left_alone(settings: Any, enrolled_user: Any) -> None:
+    """The steps that read rows ask the routers as those do that make tables."""
+    step = importlib.import_module("django_totp.migrations.0002_attempts_and_digests")
+    BackupCode.objects.update(digest=None)
+    Totp.objects.update(confirmed_at=None)
+    settings.DATABASE_ROUTERS, settings.TOTP_ENCRYPTION_KEY = [Elsewhere()], None
+    editor = SimpleNamespace(connection=connection)
+    for run in (step.require_key_for_codes, step.confirm_what_was_enabled, step.compute_digests):
+        run(apps, editor)
+    assert not BackupCode.objects.exclude(digest=None).exists()
+    assert not Totp.objects.exclude(confirmed_at=None).exists()

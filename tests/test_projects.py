@@ -8,6 +8,7 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.db.models import QuerySet
+from django.db.models.signals import post_delete
 from django.urls import reverse
 
 from django_totp import auth, events, oath
@@ -417,3 +418,29 @@ def test_a_password_with_an_old_hash_keeps_the_caller_signed_in(
     for _ in range(2):
         assert api.post(rotate, {"password": password}).status_code == 200
     assert connection.is_usable()
+
+
+# --- Whoever watches the end of our rows ---
+
+
+@pytest.mark.parametrize("act", [disable_totp, rotate_backup_codes])
+def test_receivers_see_rows_go(enrolled_user, act):
+    seen = []
+
+    def watch(sender, **kwargs):
+        seen.append(sender)
+
+    post_delete.connect(watch)
+    try:
+        act(enrolled_user)
+    finally:
+        post_delete.disconnect(watch)
+    assert seen.count(BackupCode) == 10
+    assert (Totp in seen) is (act is disable_totp)
+
+
+def test_logging_that_is_told_to_be_silent_is(monkeypatch, enrolled_user, capsys):
+    monkeypatch.setattr(logging, "raiseExceptions", False)
+    monkeypatch.setattr(events.logger, "callHandlers", lambda record: 1 / 0)
+    assert not verify_totp_code(enrolled_user, "wrong")
+    assert capsys.readouterr().err == ""

@@ -25,6 +25,7 @@ def adopted(totp: Totp | None) -> Totp | None:
     """
     if totp is None or totp.is_enabled or not _has_codes(totp):
         return totp
+    totp.has_codes = True
     try:
         totp.move(confirmed_at=totp.created_at)
     except Moved:

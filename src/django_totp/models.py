@@ -11,6 +11,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import models, router, transaction
+from django.db.models import Exists, OuterRef
 from django.db.models.signals import post_delete, pre_delete
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
@@ -132,8 +133,14 @@ class Totp(models.Model):
 
     @property
     def as_read(self) -> models.QuerySet[Any]:
-        """Return the row as a query that is empty once anybody has moved it."""
-        return type(self).objects.using(self.database).filter(pk=self.pk, version=self.version)
+        """Return the row as a query that is empty once anybody has moved it.
+
+        A process of 1.1.x, which knows no version, moves a row by giving it its first codes.
+        """
+        rows = type(self).objects.using(self.database).filter(pk=self.pk, version=self.version)
+        if self.is_enabled or self.has_codes:
+            return rows
+        return rows.exclude(Exists(BackupCode.objects.filter(totp=OuterRef("pk"))))
 
     @property
     def codes(self) -> models.QuerySet[Any]:
@@ -160,7 +167,9 @@ class Totp(models.Model):
         """
         if _is_watched(BackupCode):
             self.move()
-        self.codes.delete()
+        deleted, _rows = self.codes.delete()
+        if deleted and not self.is_enabled and not self.has_codes:
+            raise Moved
 
     def remove(self) -> None:
         """Delete the row and its codes if it is still as it was read, or raise Moved.

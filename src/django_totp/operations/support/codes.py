@@ -8,7 +8,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db.models import Count, Q, QuerySet
 
 from django_totp.adoption import UNDIGESTED, digest_of
-from django_totp.models import BackupCode, Totp
+from django_totp.models import BackupCode, Totp, fetch
 
 USABLE = Q(is_used=False, digest__isnull=False)  # and what is UNDIGESTED and can be read
 
@@ -43,7 +43,7 @@ def count_codes(totps: Iterable[Totp], *, using: str | None = None) -> dict[int,
 def count_readable(codes: QuerySet[Any]) -> "Counter[int]":
     """Return how many unused ``codes`` without a digest can be read, by enrollment."""
     rows = codes.filter(UNDIGESTED).values_list("totp_id", "code")
-    return Counter(totp_id for totp_id, token in rows.iterator() if _is_code(token))
+    return Counter(totp_id for totp_id, token in fetch(rows) if _is_code(token))
 
 
 def _is_code(token: str) -> bool:

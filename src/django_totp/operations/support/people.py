@@ -17,7 +17,7 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from django_totp.exceptions import TotpError
-from django_totp.models import Totp
+from django_totp.models import Totp, fetch
 from django_totp.users import email_field
 
 NOBODY = (ObjectDoesNotExist, MultipleObjectsReturned, ValidationError, ValueError, DataError)
@@ -59,7 +59,7 @@ def find_user(
 def current_users(pks: Iterable[Any], *, using: str) -> dict[Any, AbstractBaseUser]:
     """Return the users of these primary keys as they are in the database ``using`` now."""
     users = get_user_model()._base_manager.using(using).filter(pk__in=pks)
-    return {user.pk: user for user in users.iterator()}
+    return {user.pk: user for user in fetch(users)}
 
 
 def search_users(text: str, *, limit: int, using: str | None = None) -> list[Any] | None:
