@@ -1,6 +1,7 @@
 """The real Sentry SDK, as eager as it can be: nothing that it sends carries a secret."""
 
 import json
+from urllib.parse import urlencode
 
 import pytest
 import sentry_sdk
@@ -12,6 +13,7 @@ from sentry_sdk.transport import Transport
 from django_totp.sentry import before_send
 from tests.field.journey import test_journey  # noqa: F401
 
+FORM = "application/x-www-form-urlencoded"
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
@@ -49,31 +51,32 @@ def breaks(execute, sql, params, many, context):
 
 def crash(name, body, content_type, **headers):
     client = Client(raise_request_exception=False)
-    text = json.dumps(body)
+    text = urlencode(body) if "form" in content_type else json.dumps(body)
     with connection.execute_wrapper(breaks):
         answer = client.post(reverse(name), text, content_type, headers=headers)
     assert answer.status_code == 500
 
 
-@pytest.fixture(params=["application/json", "application/x-www-form-urlencoded"])
-def requests(request, person):
+@pytest.fixture
+def requests(settings, person):
     """Return requests that write to the database in their middle."""
+    settings.TOTP_REAUTHENTICATE = True  # proofs are read
     person.enroll()
     challenge = person.challenge()
     signed_in = {"Authorization": person.authorization}
     verify = {"totp_challenge_token": challenge}
-    crashes = [
+    return [
         ("jwt-totp-verify", verify | {"otp_code": person.next_code()}, {}),
         ("jwt-totp-verify", verify | {"backup_code": person.codes[0]}, {}),
         ("totp-rotate-backup-codes", {"password": person.password}, signed_in),
         ("totp-disable", {"otp_code": person.next_code()}, signed_in),
     ]
-    return crashes
 
 
-def test_sends_no_secret(person, requests, sent):
+@pytest.mark.parametrize("content_type", ["application/json", FORM])
+def test_sends_no_secret(person, requests, sent, content_type):
     for name, body, headers in requests:
-        crash(name, body, "application/json", **headers)
+        crash(name, body, content_type, **headers)
     assert len(sent) >= len(requests)
     assert "closed the connection" in str(sent)
     assert_nothing_of(person, sent)
@@ -99,7 +102,7 @@ def test_json_that_is_sent_as_a_form(person, sent):
         client.post(
             reverse("totp-confirm"),
             json.dumps(body),
-            "application/x-www-form-urlencoded",
+            FORM,
             headers={"Authorization": person.authorization},
         )
     assert sent
