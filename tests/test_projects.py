@@ -25,7 +25,7 @@ from django_totp.exceptions import (
     TooManyAttempts,
     TotpNotEnrolled,
 )
-from django_totp.models import BackupCode, Totp
+from django_totp.models import BackupCode, Totp, aware
 from django_totp.signals import totp_created
 from django_totp.totp import (
     confirm_totp_setup,
@@ -445,3 +445,38 @@ def test_logging_that_is_told_to_be_silent_is(monkeypatch, enrolled_user, capsys
     monkeypatch.setattr(events.logger, "callHandlers", lambda record: 1 / 0)
     assert not verify_totp_code(enrolled_user, "wrong")
     assert capsys.readouterr().err == ""
+
+
+def test_a_password_that_was_changed_meanwhile_stays_changed(enrolled_user, password):
+    stale = get_user_model()._default_manager.get(pk=enrolled_user.pk)
+    enrolled_user.set_password("a new one")
+    enrolled_user.save()
+    auth.reauthenticate(stale, password="a new one")
+    enrolled_user.refresh_from_db()
+    assert enrolled_user.check_password("a new one")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_transaction_that_is_opened_by_hand_is_told_of(enrolled_user, caplog):
+    transaction.set_autocommit(False)
+    try:
+        verify_totp_code(enrolled_user, "wrong")
+    finally:
+        transaction.rollback()
+        transaction.set_autocommit(True)
+    assert "inside a transaction of the caller" in caplog.text
+
+
+def test_a_manager_that_defers_breaks_no_second_step(
+    enrolled_user, login, secret, otp, monkeypatch
+):
+    model = get_user_model()
+    few = lambda manager: QuerySet(model, using="default").only("pk", "password")  # noqa: E731
+    monkeypatch.setattr(type(model._default_manager), "get_queryset", few)
+    assert login(enrolled_user, otp_code=otp(secret)).status_code == 200
+
+
+def test_local_time_of_the_system(settings, enrolled_user, secret, otp):
+    settings.USE_TZ, settings.TIME_ZONE = False, None
+    assert not row().is_pending
+    assert aware(datetime(2030, 1, 1)).tzinfo is not None

@@ -98,7 +98,7 @@ def retried(decide: Callable[P, R]) -> Callable[P, R]:
             except Moved:
                 lost = TooManyAttempts(retry_after=1)
             except OperationalError as error:
-                if not _gave_way(error) or _connection().in_atomic_block:
+                if not _gave_way(error) or _is_in_transaction():
                     raise
                 lost = error
         raise lost
@@ -250,13 +250,28 @@ def _tell(guess: Guess, verdict: Verdict, user: AbstractBaseUser, request: Any) 
         events.refused(user, request, method=guess.method, reason=verdict.refused)
     else:
         events.record(guess.success, user, request, method=guess.method)
-    if any(not getattr(block, "_from_testcase", False) for block in _connection().atomic_blocks):
+    if _is_in_transaction_of_others():
         events.complain(
             "The guess of user %r was answered inside a transaction of the caller: if that is "
             "rolled back, the guess is forgotten and a used code works again. Call django_totp "
             "outside of transaction.atomic(), and in views with non_atomic_requests.",
             str(user.pk),
         )
+
+
+def _is_in_transaction() -> bool:
+    """Return whether a transaction is open: by ``atomic``, or by hand."""
+    connection = _connection()
+    is_open = connection.connection is not None
+    return connection.in_atomic_block or (is_open and not connection.autocommit)
+
+
+def _is_in_transaction_of_others() -> bool:
+    """Return whether a transaction is open that is not a test case's."""
+    connection = _connection()
+    if not connection.in_atomic_block:
+        return _is_in_transaction()
+    return any(not getattr(block, "_from_testcase", False) for block in connection.atomic_blocks)
 
 
 def _transaction(totp: Totp) -> AbstractContextManager[None]:

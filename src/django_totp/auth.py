@@ -20,6 +20,7 @@ from typing import Any
 
 from django.contrib.auth import authenticate, get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.hashers import check_password
 from django.core import signing
 from django.core.exceptions import ValidationError
 from django.db import router
@@ -199,18 +200,19 @@ def _is_password(user: AbstractBaseUser, password: str, request: Any) -> bool:
         facts = {"method": "password", "reason": "wrong"}
         events.record("verification_failed", user, request, level=logging.WARNING, **facts)
         return False
-    _keep_hash(user, found)
+    _keep_hash(user, found, password)
     events.record("verified", user, request, method="password")
     return True
 
 
-def _keep_hash(user: AbstractBaseUser, found: AbstractBaseUser) -> None:
+@sensitive_variables("password")
+def _keep_hash(user: AbstractBaseUser, found: AbstractBaseUser, password: str) -> None:
     """Undo an upgrade of the password's hash, which would end the login that asks.
 
     Sessions and tokens are bound to the hash. The next login upgrades it again.
     """
     before, after = (getattr(one, "password", None) for one in (user, found))
-    if before and after != before:
+    if before and after != before and check_password(password, before):  # not a new password
         users = get_user_model()._base_manager.using(found._state.db)
         users.filter(pk=user.pk, password=after).update(password=before)
 
@@ -256,7 +258,8 @@ def _user(
     It tells of codes without ``digests``, too, where these will be looked for.
     """
     model = get_user_model()
-    users = model._default_manager.using(router.db_for_write(Totp)).select_related("totp")
+    users = model._default_manager.using(router.db_for_write(Totp))
+    users = users.defer(None).select_related("totp")  # a manager may defer what it knows not
     if digests:
         users = users.annotate(has_undigested=lacks_digests("totp"))
     try:

@@ -224,8 +224,11 @@ def fetch(rows: models.QuerySet[Any]) -> Iterator[Any]:
 
 def aware(moment: datetime) -> datetime:
     """Return ``moment`` as an aware one: naive ones are local time, where ``USE_TZ`` is off."""
-    zone = timezone.get_default_timezone()
-    return timezone.make_aware(moment, zone) if timezone.is_naive(moment) else moment
+    if timezone.is_aware(moment):
+        return moment
+    if not settings.TIME_ZONE:  # then it is the system's
+        return moment.astimezone()
+    return timezone.make_aware(moment, timezone.get_default_timezone())
 
 
 def age(moment: datetime) -> timedelta:
@@ -243,4 +246,5 @@ def _is_watched(model: type[models.Model]) -> bool:
     """Return whether others follow the end of rows of ``model``: by signals or foreign keys."""
     if any(signal.has_listeners(model) for signal in (pre_delete, post_delete)):
         return True
-    return any(one.related_model is not BackupCode for one in model._meta.related_objects)
+    relations = [one for one in model._meta.get_fields(include_hidden=True) if one.auto_created]
+    return any(one.is_relation and one.related_model is not BackupCode for one in relations)

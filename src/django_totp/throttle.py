@@ -25,11 +25,13 @@ class Subject(NamedTuple):
     """Whom a request that is not signed in is about: a view has one as ``throttle_subject``.
 
     ``is_proven`` says that the signature of a token vouches for it. It is then counted as if it
-    were signed in, and else together with the address: anybody may write a name.
+    were signed in, and else together with the address: anybody may write a name. A token that
+    ``is_expired`` may lie anywhere, and uses up nothing of those who are elsewhere.
     """
 
     name: str
     is_proven: bool = False
+    is_expired: bool = False
 
 
 class TotpThrottle(SimpleRateThrottle):
@@ -183,7 +185,10 @@ def _user(request: Request, view: APIView) -> str | None:
     if request.user and request.user.is_authenticated:
         return f"user {request.user.pk}"
     subject = _subject(view)
-    return f"user {subject.name}" if subject and subject.is_proven else None
+    if subject is None or not subject.is_proven:
+        return None
+    where = f" at {TotpThrottle().get_ident(request)}" if subject.is_expired else ""
+    return f"user {subject.name}{where}"
 
 
 def _subject(view: APIView) -> Subject | None:

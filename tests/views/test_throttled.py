@@ -297,6 +297,17 @@ def test_expired_tokens_of_neighbours_do_not_hold_each_other_up(call, clock, mak
     assert {call(name, {field: token}).status_code for token in tokens} == {401}
 
 
+@pytest.mark.parametrize("name", sorted(TOKENS))
+def test_an_expired_token_uses_up_nothing_of_its_owner(call, clock, user, name):
+    """It may lie in an old log. Who finds it is elsewhere."""
+    field, kind = TOKENS[name]
+    old = str(kind.for_user(user))
+    clock.shift(timedelta(days=30))
+    thief = [call(name, {field: old}, REMOTE_ADDR="203.0.113.9") for _ in range(12)]
+    assert [answer.status_code for answer in thief] == [401] * 10 + [429] * 2
+    assert call(name, {field: str(kind.for_user(user))}).status_code == 200
+
+
 def test_a_view_of_the_project_without_a_field_counts_by_address(monkeypatch, call, db):
     monkeypatch.setattr(JWTVerifyView, "signed_field", "")
     assert [call("jwt-verify", {"": "x"}).status_code for _ in range(11)] == [400] * 10 + [429]

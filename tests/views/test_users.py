@@ -6,6 +6,7 @@ from urllib.parse import unquote
 import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AnonymousUser
+from django.contrib.contenttypes.models import ContentType
 from django.db.models import UUIDField
 from django.urls import reverse
 from django.utils.functional import SimpleLazyObject
@@ -183,8 +184,17 @@ class TestUsersOfOtherKinds:
         assert Totp.objects.get().user_id == user.pk
 
     def test_one_who_is_only_like_a_user(self, api, user, authenticated):
+        """A device or a service may have the very key of somebody, and is nobody here."""
         authenticated(type("Like", (), {"is_authenticated": True, "pk": user.pk})())
-        assert api.post(reverse("totp-create")).status_code == 201
+        assert_error(api.post(reverse("totp-create")), 401)
+
+    def test_a_row_of_another_table(self, api, enrolled_user, authenticated):
+        device = ContentType(pk=enrolled_user.pk)
+        device.is_authenticated = True
+        authenticated(device, AccessToken.for_user(enrolled_user))
+        for name in ("totp-rotate-backup-codes", "totp-disable"):
+            assert_error(api.post(reverse(name)), 401)
+        assert Totp.objects.exists()
 
     @pytest.mark.parametrize("pk", [None, "", object(), "nobody's"])
     def test_one_who_is_nobody(self, db, api, authenticated, pk):

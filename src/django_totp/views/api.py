@@ -7,7 +7,7 @@ from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import router
-from django.db.models import Count, Q
+from django.db.models import Count, Model, Q
 from django.utils.translation import gettext_lazy as _
 from rest_framework import status
 from rest_framework.authentication import BasicAuthentication
@@ -21,7 +21,7 @@ from django_totp.attempts import Proof, read
 from django_totp.auth import FreshProof
 from django_totp.backup_code_utils import rotate_backup_codes
 from django_totp.conf import conf
-from django_totp.models import Totp, fetch
+from django_totp.models import CLOCK_SKEW, Totp, fetch
 from django_totp.serializers import (
     BackupCodesResponse,
     ReauthenticationRequest,
@@ -33,6 +33,8 @@ from django_totp.totp import confirm_totp_setup, disable_totp, start_totp_setup
 from django_totp.users import is_active
 
 from .base import TotpView, shows
+
+SKEW = CLOCK_SKEW.total_seconds()
 
 
 class SignedInView(TotpView):
@@ -114,6 +116,8 @@ def _row_of(user: Any, token: Any) -> AbstractBaseUser:
     if isinstance(key, bool | float):
         raise AuthenticationFailed  # a database takes them for numbers, and so for a user
     if not isinstance(user, get_user_model()):
+        if key is None or isinstance(user, Model):
+            raise AuthenticationFailed  # a device, say: it is nobody here, whatever its key
         rows = get_user_model()._default_manager.using(router.db_for_write(Totp))
         user = next(fetch(rows.filter(**{field: key})), None)
     if user is None or not is_active(user):
@@ -127,7 +131,7 @@ def _named_by(user: Any, token: Any) -> tuple[str, Any]:
     claims, claim = getattr(token, "payload", None), jwt.get("USER_ID_CLAIM", "user_id")
     if isinstance(claims, dict) and claim in claims:
         return jwt.get("USER_ID_FIELD", "id"), claims[claim]
-    return "pk", getattr(user, "pk", None)
+    return "pk", user.pk if isinstance(user, get_user_model()) else None
 
 
 def _is_recent(token: Any) -> bool:
@@ -138,7 +142,8 @@ def _is_recent(token: Any) -> bool:
     methods, at = claims.get("amr"), claims.get("auth_time")
     if not isinstance(methods, list) or not isinstance(at, int):
         return False  # a token that the project has made by itself
-    return "otp" in methods and int(time.time()) - at < conf.TOTP_REAUTHENTICATE_MAX_AGE
+    age = int(time.time()) - at
+    return "otp" in methods and -SKEW <= age < conf.TOTP_REAUTHENTICATE_MAX_AGE
 
 
 def _status(user: AbstractBaseUser) -> dict[str, Any]:

@@ -125,8 +125,7 @@ class TokenView(TotpView):
     signed_field = ""
 
     def name_subject(self, body: dict[str, Any]) -> Subject | None:
-        user = _signed_user(body.get(self.signed_field))
-        return Subject(user, is_proven=True) if user is not None else None
+        return _signed_subject(body.get(self.signed_field))
 
     def handle_exception(self, exc: Exception) -> Response:
         if isinstance(exc, (EmptyResultSet, *NOBODY)):
@@ -243,16 +242,22 @@ def _rotated(refresh: Any) -> Any:
     return refresh
 
 
-def _signed_user(token: object) -> str | None:
+def _signed_subject(token: object) -> Subject | None:
     """Return whom a token names that was signed here, expired or not, for counting requests only.
 
     Those who come back after a weekend all come with expired ones, from one address.
     """
-    backend = copy.copy(state.token_backend)
-    backend.leeway = EVER
+    late = copy.copy(state.token_backend)
+    late.leeway = EVER
+    claims = _claims_of(token, state.token_backend)
+    is_expired = claims is None
+    claims = _claims_of(token, late) if claims is None else claims
+    user = (claims or {}).get(api_settings.USER_ID_CLAIM)
+    return None if user is None else Subject(str(user), is_proven=True, is_expired=is_expired)
+
+
+def _claims_of(token: object, backend: Any) -> Any:
     try:
-        claims = backend.decode(token)  # type: ignore[arg-type]
+        return backend.decode(token)
     except Exception:
         return None  # the view tells what is wrong with it
-    user = claims.get(api_settings.USER_ID_CLAIM)
-    return None if user is None else str(user)

@@ -11,7 +11,7 @@ gone: list[tuple[str, str]] = []
 class Note(models.Model):
     """A note about an enrollment."""
 
-    totp = models.ForeignKey("django_totp.Totp", on_delete=models.CASCADE)
+    totp = models.ForeignKey("django_totp.Totp", on_delete=models.CASCADE, related_name="+")
 
     def __str__(self) -> str:
         return "a note"
@@ -20,7 +20,7 @@ class Note(models.Model):
 class CodeNote(models.Model):
     """A note about a backup code."""
 
-    code = models.ForeignKey("django_totp.BackupCode", on_delete=models.CASCADE)
+    code = models.ForeignKey("django_totp.BackupCode", on_delete=models.CASCADE, related_name="+")
 
     def __str__(self) -> str:
         return "a note about a code"

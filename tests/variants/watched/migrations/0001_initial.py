@@ -2,7 +2,7 @@ from django.db import migrations, models
 
 
 def key_to(model: str) -> models.ForeignKey:
-    return models.ForeignKey(on_delete=models.CASCADE, to=model)
+    return models.ForeignKey(on_delete=models.CASCADE, to=model, related_name="+")
 
 
 class Migration(migrations.Migration):

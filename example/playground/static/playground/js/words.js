@@ -15,6 +15,9 @@ const WORDS = {
   reauthentication_required: "Please sign out, sign in with a code, and try again at once.",
   token_not_valid: SIGN_IN_AGAIN,
   not_authenticated: SIGN_IN_AGAIN,
+  authentication_failed: SIGN_IN_AGAIN,
+  user_inactive: SIGN_IN_AGAIN,
+  password_changed: "The password was changed. Please sign in again.",
   throttled: "That was too often. Please wait a little.",
 };
 
