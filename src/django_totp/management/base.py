@@ -49,7 +49,8 @@ class UserCommand(DatabaseCommand):
 
     def name_of(self, user: AbstractBaseUser) -> str:
         """Return what ``user`` is called, as text that a terminal takes for nothing else."""
-        return printable(name_of(user), getattr(self.stdout, "encoding", None) or "utf-8")
+        out = getattr(self.stdout, "_out", self.stdout)  # before 5.1 Django's wrapper has none
+        return printable(name_of(user), getattr(out, "encoding", None) or "utf-8")
 
     def add_reason(self, parser: CommandParser) -> None:
         parser.add_argument(
