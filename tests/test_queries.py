@@ -29,6 +29,13 @@ TOKENS = int(apps.is_installed("rest_framework_simplejwt.token_blacklist"))
 REFRESH = (1 + 8, 4) if TOKENS else (1, 0)  # the eight and the transactions are the blacklist's
 
 
+@pytest.fixture(autouse=True)
+def _with_all_that_the_blacklist_does(monkeypatch):
+    if TOKENS:
+        monkeypatch.setattr(api_settings, "ROTATE_REFRESH_TOKENS", True)
+        monkeypatch.setattr(api_settings, "BLACKLIST_AFTER_ROTATION", True)
+
+
 @pytest.fixture
 def cost(settings: Any) -> Callable[..., tuple[int, int]]:
     """Return a function that calls an endpoint and gives what it cost: (SQL, transactions)."""
