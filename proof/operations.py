@@ -144,6 +144,12 @@ class Story:
         return any(one.stands_for in names for one in self.case.operations)
 
     @property
+    def mixed(self) -> bool:
+        """Whether codes of two answers may be left, all of them the owner's: a process of 1.1.x
+        writes one by one, and has no version that could keep it from going on."""
+        return self.has(OLD_CONFIRM) and bool(self.good("rotate"))
+
+    @property
     def enabled(self) -> bool:
         return self.row is not None and self.row["confirmed_at"] is not None
 
@@ -451,7 +457,8 @@ def gone_is_gone(story: Story) -> bool:
 def one_set(story: Story) -> bool:
     """The codes are those of one answer, whole, or the old ones, and each can be found."""
     shown = [["old 0", "old 1"], [], *([f"of {who}"] * CODES for who in "ABC")]
-    return _owners(story) in shown and all(code.found for code in story.codes)
+    whole = _owners(story) in shown or story.mixed
+    return whole and all(code.found for code in story.codes)
 
 
 def all_under_the_new_key(story: Story) -> bool:
@@ -461,7 +468,10 @@ def all_under_the_new_key(story: Story) -> bool:
     with override_settings(**NEW_KEY, TOTP_ENCRYPTION_KEY_FALLBACKS=[]):
         stored = BackupCode._base_manager.values_list("code", "digest")
         plain = [(_read(token), digest) for token, digest in stored]
-        found = all(code and keyed_digest(_plain(code)) == d for code, d in plain)
+        late = {None} if story.has(OLD_CONFIRM) else set()  # it gets its digest when it is read
+        found = all(
+            code and digest in {keyed_digest(_plain(code)), *late} for code, digest in plain
+        )
         return found and bool(_read(story.row["secret_key"]))
 
 
@@ -472,7 +482,7 @@ def writes_first(story: Story) -> bool:
 
 def one_after_the_other(story: Story) -> bool:
     """Answers and rows are those of one of the orders without any interleaving."""
-    return story.outcome in story.expected
+    return story.outcome in story.expected or story.mixed
 
 
 PROMISES: dict[str, Callable[[Story], bool]] = {

@@ -5,7 +5,8 @@ runs at a time. The tree of all orders is not known before: it is found by runni
 start, each order that has not been run, depth first.
 
 Two neighbouring steps that cannot tell each other (``apart``) are run in one of their two orders
-alone (sleep sets: Godefroid, "Partial-Order Methods for the Verification of Concurrent Systems").
+alone (sleep sets: Godefroid, "Partial-Order Methods for the Verification of Concurrent Systems"):
+reads, a read and what nobody sees yet, and what touches nothing that the other one touches.
 """
 
 import contextlib
@@ -23,16 +24,19 @@ HANGS = 30  # seconds
 class Kind(Enum):
     """Who can tell that a step has been taken."""
 
-    READ = "changes nothing, and is in no transaction"
-    HIDDEN = "a write that nobody sees before its transaction ends"
+    READ = "changes nothing"
+    HIDDEN = "a lock, or a write that no read sees before its transaction ends"
     SEEN = "all else"
     SLEEP = "a pause until somebody else has come on"
 
 
 @dataclass(frozen=True)
 class Step:
+    """``touches``: names of what it reads, changes, locks or frees. ``None`` is all there is."""
+
     text: str
     kind: Kind = Kind.SEEN
+    touches: frozenset[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -263,9 +267,11 @@ class Explorer:
 
 def apart(one: Step | None, other: Step | None) -> bool:
     """Return whether two steps of two threads can be exchanged and nobody could tell."""
-    if one is None or other is None:
+    if one is None or other is None or Kind.SLEEP in (one.kind, other.kind):
         return False
-    return {one.kind, other.kind} in ({Kind.READ}, {Kind.READ, Kind.HIDDEN})
+    if {one.kind, other.kind} in ({Kind.READ}, {Kind.READ, Kind.HIDDEN}):
+        return True
+    return None not in (one.touches, other.touches) and not one.touches & other.touches
 
 
 def in_order(order: Sequence[int]) -> Choose:

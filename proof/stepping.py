@@ -1,17 +1,21 @@
 """What makes SQL statements steps, and tells who waits for whom in the database."""
 
 import contextlib
+import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 from unittest import mock
 
 from django.db import connection, connections
 
-from proof.scheduler import Actor, Kind, Step, pause
+from proof.scheduler import Actor, Dropped, Kind, Step, pause
 
 NO_STEPS = ("BEGIN", "SAVEPOINT", "RELEASE SAVEPOINT")
 READS = ("SELECT", "WITH")
+WRITES_ONE_TABLE = "UPDATE"  # all else that writes meets foreign keys
+OURS = re.compile(r'"(django_totp_\w+)"')
+WRITER = "the place of the only writer"  # of SQLite
 
 
 class Database:
@@ -58,14 +62,16 @@ class Session:
     def __init__(self) -> None:
         self.first = ""  # statement of the open transaction
         self.has_written = False
+        self.touched: frozenset[str] | None = frozenset()
         self.late_writes: list[str] = []
         own: Any = connections["default"]
         own.ensure_connection()
         self.connection = own
         self.pid = prepare(own)
         own.execute_wrappers.append(self._execute)
-        own._commit = self._ending("COMMIT", own._commit)
-        own._rollback = self._ending("ROLLBACK", own._rollback)
+        roll_back = own._rollback
+        own._commit = self._ending("COMMIT", own._commit, roll_back)
+        own._rollback = self._ending("ROLLBACK", roll_back, roll_back)
 
     @property
     def began_with_read(self) -> bool:
@@ -76,29 +82,48 @@ class Session:
     ) -> Any:
         if sql.startswith(NO_STEPS) or _only_reads_users(sql):
             return execute(sql, params, many, context)
-        pause(Step(sql, self._kind(sql)))
+        step = self._step(sql)
+        pause(step)
         if self.connection.in_atomic_block:
-            self._note(sql)
+            self._note(step)
         return execute(sql, params, many, context)
 
-    def _note(self, sql: str) -> None:
-        writes = not sql.startswith(READS)
-        self.first = self.first or sql
+    def _note(self, step: Step) -> None:
+        writes = not step.text.startswith(READS)
+        self.first = self.first or step.text
         if writes and not self.has_written and self.began_with_read:
             self.late_writes.append(self.first)
         self.has_written |= writes
+        known = None not in (self.touched, step.touches)
+        self.touched = self.touched | step.touches if known else None
 
-    def _kind(self, sql: str) -> Kind:
+    def _step(self, sql: str) -> Step:
+        """A read in a transaction of SQLite decides what that may write later on."""
         inside, reads = self.connection.in_atomic_block, sql.startswith(READS)
-        if inside == reads:
-            return Kind.SEEN
-        return Kind.READ if reads else Kind.HIDDEN
+        keeps_out = "FOR UPDATE" in sql or (inside and self.connection.vendor == "sqlite")
+        if reads and not keeps_out:
+            return Step(sql, Kind.READ, self._touches(sql, {}))
+        hidden = inside and (not reads or "FOR UPDATE" in sql)
+        return Step(sql, Kind.HIDDEN if hidden else Kind.SEEN, self._touches(sql, {WRITER}))
 
-    def _ending(self, text: str, end: Callable[[], None]) -> Callable[[], None]:
+    def _touches(self, sql: str, besides: Iterable[str]) -> frozenset[str] | None:
+        tables = frozenset(OURS.findall(sql))
+        if not tables or not sql.startswith((*READS, WRITES_ONE_TABLE)):
+            return None
+        return tables | (frozenset(besides) if self.connection.vendor == "sqlite" else set())
+
+    def _ending(
+        self, text: str, end: Callable[[], None], roll_back: Callable[[], None]
+    ) -> Callable[[], None]:
         def paused() -> None:
-            if self.first:
-                pause(Step(text))
-            self.first, self.has_written = "", False
+            try:
+                if self.first:
+                    pause(Step(text, touches=self.touched))
+            except Dropped:
+                roll_back()  # Django does so only upon errors of the database
+                raise
+            finally:
+                self.first, self.has_written, self.touched = "", False, frozenset()
             end()
 
         return paused

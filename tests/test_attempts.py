@@ -7,7 +7,7 @@ import pyotp
 import pytest
 import time_machine as time_travel
 from cryptography.fernet import Fernet
-from django.db import OperationalError
+from django.db import IntegrityError, OperationalError
 from django.db.models import F
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -227,9 +227,9 @@ def test_retries_end(loser):
     assert len(calls) == TRIES
 
 
-def database_error(*arguments, **attributes):
+def database_error(*arguments, kind=OperationalError, **attributes):
     """Return an error of Django that was caused by one of a database driver."""
-    error = OperationalError(*arguments)
+    error = kind(*arguments)
     error.__cause__ = type("DriverError", (Exception,), attributes)()
     return error
 
@@ -242,6 +242,8 @@ def database_error(*arguments, **attributes):
         database_error("deadlock detected", pgcode="40P01"),
         database_error(1213, "Deadlock found when trying to get lock"),
         database_error(1020, "Record has changed since last read"),
+        database_error("still referenced", kind=IntegrityError, sqlstate="23503"),
+        database_error(1451, "Cannot delete a parent row", kind=IntegrityError),
     ],
     ids=str,
 )
@@ -263,6 +265,8 @@ def test_a_transaction_that_gave_way_to_another_is_run_again(error):
         database_error("database is locked"),
         database_error("server closed the connection", sqlstate="08006"),
         database_error(1205, "Lock wait timeout exceeded"),
+        database_error("duplicate key", kind=IntegrityError, sqlstate="23505"),
+        database_error(1062, "Duplicate entry", kind=IntegrityError),
         OperationalError(),
         TypeError(),
     ],

@@ -106,6 +106,30 @@ def test_reads_side_by_side_are_run_in_one_of_their_orders(stage):
     assert len(orders(stage, *reads, all_orders=True)) == math.comb(8, 4)
 
 
+@pytest.mark.parametrize("kind", [Kind.SEEN, Kind.HIDDEN])
+def test_what_touches_nothing_in_common_is_run_in_one_order(stage, kind):
+    def walks(*names):
+        def one(name):
+            for number in range(3):
+                pause(Step(f"UPDATE {number}", kind, name and frozenset({name, f"of {name}"})))
+
+        return len(orders(stage, *[partial(one, name) for name in names]))
+
+    assert walks("codes", "enrollments") == 1
+    assert walks("codes", "codes") == walks("codes", None) == walks(None, None) == math.comb(6, 3)
+
+
+def test_a_sleep_is_never_taken_for_what_touches_nothing(stage):
+    def sleep():
+        pause(Step("sleep", Kind.SLEEP, frozenset()))
+
+    def write():
+        pause(Step("UPDATE", Kind.SEEN, frozenset({"codes"})))
+        pause(Step("UPDATE", Kind.SEEN, frozenset({"codes"})))
+
+    assert {run.schedule for run in orders(stage, sleep, write)} == {"BAB", "BBA"}
+
+
 def test_a_lost_update_is_found_and_can_be_replayed(actors):
     def play(choose):
         table = Table()

@@ -6,6 +6,8 @@ migration does not see them all. An enrollment is adopted when it is read: a com
 confirms it. A code gets its digest then, or when a code is looked for and not found.
 """
 
+import contextlib
+
 from cryptography.fernet import InvalidToken
 from django.db import IntegrityError, transaction
 from django.db.models import Exists, OuterRef, Q, Subquery
@@ -35,13 +37,13 @@ def adopted(totp: Totp | None) -> Totp | None:
     return totp
 
 
-def give_digests(totp: Totp) -> bool:
-    """Give the unused codes of ``totp`` that have none their digests. Return whether any got one.
+def give_digests(totp: Totp) -> None:
+    """Give the unused codes of ``totp`` that have none their digests.
 
     A code that no configured key reads stays without one, and so does the double of another.
     """
-    got = [_gets_digest(code) for code in fetch(totp.codes.filter(UNDIGESTED))]
-    return any(got)
+    for code in fetch(totp.codes.filter(UNDIGESTED).order_by("pk")):
+        _give_digest(code)
 
 
 def has_codes() -> IsNull:
@@ -73,13 +75,10 @@ def _has_codes(totp: Totp) -> bool:
     return any(fetch(totp.codes.only("pk")[:1]))
 
 
-def _gets_digest(code: BackupCode) -> bool:
+def _give_digest(code: BackupCode) -> None:
     digest = digest_of(code.code)
     if digest is None:
-        return False
+        return
     rows = BackupCode.objects.using(code._state.db).filter(pk=code.pk, code=code.code)
-    try:
-        with transaction.atomic(using=rows.db):
-            return bool(rows.update(digest=digest))
-    except IntegrityError:
-        return False  # the same code twice: the first of them stands
+    with contextlib.suppress(IntegrityError), transaction.atomic(using=rows.db):
+        rows.update(digest=digest)  # or it is the same code twice: the first of them stands

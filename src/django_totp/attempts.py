@@ -24,7 +24,14 @@ from typing import Any, ParamSpec, Protocol, TypeVar
 
 from cryptography.fernet import InvalidToken
 from django.contrib.auth.base_user import AbstractBaseUser
-from django.db import OperationalError, connections, router, transaction
+from django.db import (
+    DatabaseError,
+    IntegrityError,
+    OperationalError,
+    connections,
+    router,
+    transaction,
+)
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
@@ -40,6 +47,7 @@ R = TypeVar("R")
 
 TRIES = 30
 GAVE_WAY = {"40P01", "40001", 1213, 1020}  # deadlock, conflict: of PostgreSQL, of MariaDB
+GOT_CODES = {"23503", 1451}  # a row that was to be deleted, by a process of 1.1.x
 
 
 @dataclass(frozen=True)
@@ -97,7 +105,7 @@ def retried(decide: Callable[P, R]) -> Callable[P, R]:
                 return decide(*args, **kwargs)
             except Moved:
                 lost = TooManyAttempts(retry_after=1)
-            except OperationalError as error:
+            except (OperationalError, IntegrityError) as error:
                 if not _gave_way(error) or _is_in_transaction():
                     raise
                 lost = error
@@ -282,8 +290,8 @@ def _connection() -> Any:
     return connections[router.db_for_write(Totp)]
 
 
-def _gave_way(error: OperationalError) -> bool:
+def _gave_way(error: DatabaseError) -> bool:
     """Return whether the database rolled a transaction back in favour of another one."""
     cause = error.__cause__
     codes = {getattr(cause, "sqlstate", None), getattr(cause, "pgcode", None), *error.args[:1]}
-    return bool(codes & GAVE_WAY)
+    return bool(codes & (GAVE_WAY | GOT_CODES))

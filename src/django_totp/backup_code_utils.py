@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
 from . import events, signals, spelling
-from .adoption import give_digests
+from .adoption import give_digests, lacks_digests
 from .attempts import Proof, Verdict, answer, read_enrolled, read_secret, retried, right, trusted
 from .conf import conf
 from .encryption import encrypt, keyed_digest, keyed_digests
@@ -74,7 +74,7 @@ def verify_backup_code(user: AbstractBaseUser, input_code: str, *, request: Any 
     It is accepted while TOTP codes wait, and ends the wait. A wrong one is counted, unless they
     wait already. Raise TotpNotEnrolled if the user has no enrollment.
     """
-    totp = read_enrolled(user)
+    totp = read_enrolled(user, has_undigested=lacks_digests("pk"))
     return totp.is_enabled and answer(totp, BackupCodeGuess(input_code), user, request)
 
 
@@ -127,10 +127,14 @@ def _spend(totp: Totp, code: str) -> bool:
 
 @sensitive_variables("code")
 def _spend_undigested(totp: Totp, code: str) -> bool:
-    """Give digests to the codes that processes of 1.1.x have made, and look again."""
+    """Give digests to the codes that processes of 1.1.x have made, and look again.
+
+    Also where none is left to be given: somebody else may have given it since the first look.
+    """
     if totp.has_undigested is False:
         return False
-    return give_digests(totp) and _spend(totp, code)
+    give_digests(totp)
+    return _spend(totp, code)
 
 
 @retried
