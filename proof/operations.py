@@ -83,7 +83,9 @@ class Subject:
         account: Account = pending()
         self.account, self.user = account, account.user
         self.backup_codes = generate_backup_codes()[:CODES]
-        self.token = f"Bearer {AccessToken.for_user(account.user)}"
+        token = AccessToken.for_user(account.user)
+        token.set_exp(lifetime=timedelta(days=1))  # longer than all orders take
+        self.token = f"Bearer {token}"
         self.secret_token = encrypt(account.secret)
         self.code_tokens = [(encrypt(code), _digest(code)) for code in self.backup_codes]
         self.challenge = ""

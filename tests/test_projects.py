@@ -476,6 +476,11 @@ def test_a_manager_that_defers_breaks_no_second_step(
     assert login(enrolled_user, otp_code=otp(secret)).status_code == 200
 
 
+def test_local_time_of_the_project(settings):
+    settings.USE_TZ, settings.TIME_ZONE = False, "Asia/Tokyo"
+    assert aware(datetime(2030, 1, 1)) == datetime(2029, 12, 31, 15, tzinfo=UTC)
+
+
 def test_local_time_of_the_system(settings, enrolled_user, secret, otp):
     settings.USE_TZ, settings.TIME_ZONE = False, None
     assert not row().is_pending

@@ -232,6 +232,16 @@ def reads_post(get_response):
     return middleware
 
 
+def names_no_codec(get_response: Any) -> Any:
+    """A middleware that sets the encoding of a request."""
+
+    def middleware(request: HttpRequest) -> Any:
+        request.encoding = "no codec"
+        return get_response(request)
+
+    return middleware
+
+
 class TestBehindAMiddlewareThatReadsForms:
     @pytest.fixture(autouse=True)
     def _reads(self, settings):
@@ -248,6 +258,10 @@ class TestBehindAMiddlewareThatReadsForms:
     @pytest.mark.parametrize("charset", ["", "utf-8", "UTF8", "utf_8", "unknown"])
     def test_utf8_by_any_name(self, credentials, charset):
         assert self.send("jwt-create", credentials, charset).status_code == 200
+
+    def test_what_no_codec_is_called(self, settings, credentials):
+        settings.MIDDLEWARE = [f"{__name__}.names_no_codec"]
+        assert self.send("jwt-create", credentials, "").status_code == 200
 
     @pytest.mark.parametrize("charset", ["latin-1", "hex", "rot13", "utf-16", "idna", "bz2"])
     @pytest.mark.parametrize("name", ["totp-confirm", *sorted(LOGIN)])

@@ -451,12 +451,16 @@ class TestRefresh:
         body = assert_error(call("jwt-refresh", {"refresh": token}), 401)
         assert body["code"] == "password_changed"
 
-    def test_a_serializer_of_the_project(self, monkeypatch, call, user):
+    def test_a_serializer_of_the_project(self, monkeypatch, caplog, call, user):
         monkeypatch.setattr(JWTRefreshView, "_serializer_class", f"{__name__}.OwnRefresh")
-        token = RefreshToken.for_user(user)
+        token, key = RefreshToken.for_user(user), str(user.pk)
         assert call("jwt-refresh", {"refresh": str(token)}).json()["greeting"] == "hello"
         token["user_id"] = None  # simplejwt's own look-up is left out for it
         assert_error(call("jwt-refresh", {"refresh": str(token)}), 401)
+        user.delete()
+        token["user_id"] = key
+        assert_error(call("jwt-refresh", {"refresh": str(token)}), 401)
+        assert "in search of the user" not in caplog.text, "nobody is there: no bug"
         monkeypatch.setattr(JWTRefreshView, "_serializer_class", f"{__name__}.Closed")
         assert call("jwt-refresh", {"refresh": "x"}).json() == {"closed": True}
 
