@@ -8,6 +8,7 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.core.checks import Tags, run_checks
 from django.core.management import call_command
+from django.db import connections
 from django.test import modify_settings
 from django.urls import include, path
 from rest_framework.authentication import BasicAuthentication, SessionAuthentication
@@ -327,6 +328,13 @@ def test_rest_framework_is_not_installed():
         [warning] = messages()
     assert warning.id == "django_totp.W001"
     assert "INSTALLED_APPS" in warning.hint
+
+
+@pytest.mark.parametrize("autocommit", [True, False])
+def test_a_database_that_nobody_commits_to(monkeypatch, autocommit):
+    monkeypatch.setitem(connections.settings["default"], "AUTOCOMMIT", autocommit)
+    found = [message.id for message in run_checks(tags=[Tags.security])]
+    assert ("django_totp.W015" in found) is not autocommit
 
 
 class OwnBasic(BasicAuthentication):

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from django.core.exceptions import ValidationError
 from django.db import IntegrityError, connection
 from django.utils import timezone
 
@@ -34,6 +35,13 @@ def test_a_row_that_was_just_made_is_a_valid_pending_enrollment(pending_user, se
     assert (totp.digits, totp.period, totp.algorithm) == (6, 30, "SHA1")
     assert (totp.last_used_step, totp.failures, totp.waiting_until) == (None, 0, None)
     assert decrypt(totp.secret_key) == secret
+
+
+@pytest.mark.parametrize("value", ["yesterday", "2026-13-01T00:00:00Z", "", {}])
+def test_what_is_no_moment_is_not_taken_for_none(value):
+    """Such as stands in a fixture that somebody has edited."""
+    with pytest.raises((ValidationError, TypeError)):
+        Totp._meta.get_field("waiting_until").to_python(value)
 
 
 def test_a_confirmed_enrollment_is_enabled_and_not_pending(totp):

@@ -14,7 +14,6 @@ from django.db import models, router, transaction
 from django.db.models import Exists, OuterRef
 from django.db.models.signals import post_delete, pre_delete
 from django.utils import timezone
-from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext_lazy as _
 
 from .conf import conf
@@ -66,7 +65,7 @@ class MomentField(models.Field):  # type: ignore[type-arg]  # no generic at run 
         return None if value is None else EPOCH + value * MICROSECOND
 
     def to_python(self, value: Any) -> datetime | None:
-        moment = parse_datetime(value) if isinstance(value, str) else value
+        moment = models.DateTimeField().to_python(value)
         return moment and aware(moment)
 
     def value_to_string(self, obj: models.Model) -> str:

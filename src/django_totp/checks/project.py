@@ -10,8 +10,10 @@ from django.core.cache.backends.dummy import DummyCache
 from django.core.cache.backends.filebased import FileBasedCache
 from django.core.cache.backends.locmem import LocMemCache
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.db import connections, router
 
 from django_totp.conf import conf
+from django_totp.models import Totp
 from django_totp.operations.audit import Finding, View, side_doors, views_of
 
 LOOSE_CACHES = {
@@ -87,6 +89,16 @@ def check_basic_authentication(**kwargs: Any) -> list[CheckMessage]:
         "REST framework uses it."
     )
     return [Warning(message, hint=hint, id="django_totp.W009")]
+
+
+@register(Tags.security)
+def check_autocommit(**kwargs: Any) -> list[CheckMessage]:
+    alias = router.db_for_write(Totp)
+    if connections.settings[alias].get("AUTOCOMMIT", True):
+        return []
+    message = f"DATABASES[{alias!r}]['AUTOCOMMIT'] is off: who never commits forgets each guess."
+    hint = "Remove it. Wrong codes are not counted, and used ones work again, until a commit."
+    return [Warning(message, hint=hint, id="django_totp.W015")]
 
 
 @register(Tags.security, deploy=True)
