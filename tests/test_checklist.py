@@ -58,7 +58,7 @@ def is_test(node: ast.AST) -> bool:
 def test_addresses_and_tokens_of_others_buy_no_guesses(
     api, enrolled_user, make_user, secret, otp, settings
 ):
-    settings.TOTP_THROTTLE_RATE = None
+    settings.TOTP_THROTTLE_RATE = settings.TOTP_ADDRESS_THROTTLE_RATE = None
     for number in range(6):
         assert guess(api, enrolled_user, make_user, number, wrong_code(secret)) == 400
     assert guess(api, enrolled_user, make_user, 7, otp(secret)) == 429

@@ -134,7 +134,7 @@ def configure(settings, unset) -> Callable[[str, Any], None]:
 @pytest.fixture
 def patient(settings) -> None:
     """Switch the throttle off, where a test asks for more than its rate."""
-    settings.TOTP_THROTTLE_RATE = None
+    settings.TOTP_THROTTLE_RATE = settings.TOTP_ADDRESS_THROTTLE_RATE = None
 
 
 def pw(password: str) -> dict[str, str]:
@@ -405,7 +405,7 @@ class TestSettings:
         self, settings, configure, clock, finish, enrolled_user, secret, otp, backup_codes, cap
     ):
         configure("TOTP_FAILURE_CAP", cap)
-        settings.TOTP_THROTTLE_RATE = None
+        settings.TOTP_THROTTLE_RATE = settings.TOTP_ADDRESS_THROTTLE_RATE = None
         settings.TOTP_LOCKOUT_SECONDS = settings.TOTP_LOCKOUT_MAX_SECONDS = 1
         for _ in range(cap or 100):
             assert_error(finish(enrolled_user, otp_code=wrong_code(secret)), 400, BAD_OTP)
