@@ -166,8 +166,8 @@ class Stage:
                 if step and step.kind is Kind.SLEEP:
                     slept.setdefault(at, ends)
             enabled = self._enabled(steps, slept, ends)
-            if not enabled:  # all wait for each other: the database ends that
-                self._hear_waiting(said, patient=True)
+            if not enabled:
+                self._hear_the_end_of_it(said)
                 continue
             try:
                 who = choose(enabled, steps)
@@ -207,6 +207,16 @@ class Stage:
         for who, one in enumerate(said):
             if one is None:
                 said[who] = self._hear(who, patient=patient)
+
+    def _hear_the_end_of_it(self, said: list[Step | Done | None]) -> None:
+        """Hear those who all wait for each other: the database makes one of them give way.
+
+        What he held is free by then, so that all others are heard once more.
+        """
+        waiting = said.count(None)
+        while said.count(None) == waiting:
+            self._hear_waiting(said, patient=True)
+        self._hear_waiting(said, patient=True)
 
     def _drop(self, said: list[Step | Done | None]) -> None:
         """Let all unwind: first those that others wait for."""
