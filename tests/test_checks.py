@@ -9,6 +9,7 @@ from django.contrib.auth import get_user_model
 from django.core.checks import Tags, run_checks
 from django.core.management import call_command
 from django.db import connections
+from django.db.models import DO_NOTHING, PROTECT, RESTRICT
 from django.test import modify_settings
 from django.urls import include, path
 from rest_framework.authentication import BasicAuthentication, SessionAuthentication
@@ -21,6 +22,7 @@ from rest_framework_simplejwt.tokens import AccessToken, RefreshToken, SlidingTo
 
 from django_totp.checks.settings import MISTAKES, WEAKNESSES, YEAR
 from django_totp.encryption import MAKE_A_KEY
+from django_totp.models import BackupCode
 from django_totp.throttle import TotpThrottle
 from django_totp.views import jwt
 from django_totp.views.api import TotpStatusView
@@ -335,6 +337,14 @@ def test_a_database_that_nobody_commits_to(monkeypatch, autocommit):
     monkeypatch.setitem(connections.settings["default"], "AUTOCOMMIT", autocommit)
     found = [message.id for message in run_checks(tags=[Tags.security])]
     assert ("django_totp.W015" in found) is not autocommit
+
+
+@pytest.mark.parametrize("on_delete", [PROTECT, RESTRICT, DO_NOTHING])
+def test_a_foreign_key_that_keeps_an_enrollment(monkeypatch, on_delete):
+    assert "django_totp.W016" not in ids()
+    monkeypatch.setattr(BackupCode._meta.get_field("totp").remote_field, "on_delete", on_delete)
+    [warning] = [message for message in messages() if message.id == "django_totp.W016"]
+    assert warning.msg == ("django_totp.BackupCode.totp keeps TOTP enrollments from being removed.")
 
 
 class OwnBasic(BasicAuthentication):

@@ -10,6 +10,7 @@ from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.db.models import QuerySet
 from django.db.models.signals import post_delete
 from django.urls import reverse
+from rest_framework_simplejwt.tokens import RefreshToken
 
 from django_totp import auth, events, oath
 from django_totp.attempts import retried
@@ -398,6 +399,13 @@ def test_reads_that_decide_pass_a_cache_by(cached_querysets, user, enrolled_user
         auth.verify_challenge_token(token)
     disable_totp(enrolled_user)
     assert not auth.is_totp_enabled(enrolled_user)
+
+
+def test_a_refresh_passes_a_cache_by(cached_querysets, user, api):
+    body = {"refresh": str(RefreshToken.for_user(user))}
+    assert api.post(reverse("jwt-refresh"), body).status_code == 200
+    get_user_model()._default_manager.filter(pk=user.pk).update(is_active=False)
+    assert api.post(reverse("jwt-refresh"), body).status_code == 401
 
 
 # --- A password that is given as a proof ---

@@ -14,7 +14,9 @@ from django.core.cache.backends.base import BaseCache
 from django.core.cache.backends.locmem import LocMemCache
 from django.core.management import call_command
 from django.db import connection
+from rest_framework.decorators import api_view, throttle_classes
 from rest_framework.request import Request
+from rest_framework.response import Response
 from rest_framework.test import APIRequestFactory
 from rest_framework.throttling import UserRateThrottle
 from rest_framework.views import APIView
@@ -541,3 +543,17 @@ def test_slots_expire_with_their_period(clock):
     assert cache.get(throttle.slot) == NOON.timestamp()
     clock.shift(60)
     assert cache.get(throttle.slot) is None
+
+
+def test_function_views_are_counted_each_by_itself(settings):
+    settings.TOTP_THROTTLE_RATE = "1/minute"
+
+    def one(request):
+        return Response()
+
+    def other(request):
+        return Response()
+
+    views = [api_view(["GET"])(throttle_classes([TotpThrottle])(view)) for view in (one, other)]
+    request = APIRequestFactory().get("/")
+    assert [view(request).status_code for view in (*views, *views)] == [200, 200, 429, 429]

@@ -179,7 +179,7 @@ class Totp(models.Model):
             self.drop_codes()
             if _is_watched(Totp):
                 self.move()
-                self.delete()
+                self.delete(using=self.database)  # whatever the router says now
             elif not self.as_read._raw_delete(self.database):
                 raise Moved
 

@@ -86,7 +86,8 @@ class TotpThrottle(SimpleRateThrottle):
         client = self.get_client(request, view)
         if client is None:
             return None
-        endpoint = f"{type(view).__module__}.{type(view).__qualname__}"
+        cls = type(view)
+        endpoint = f"{cls.__module__}.{cls.__qualname__}.{cls.__name__}"  # @api_view names the last
         counted = f"{endpoint} {client}".encode(errors="surrogatepass")
         return f"django_totp.throttle.{hashlib.sha256(counted).hexdigest()}"
 

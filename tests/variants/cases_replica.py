@@ -2,10 +2,13 @@
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.core.management import call_command
 from django.db import router
+from django.db.models.signals import post_delete
 from django.urls import reverse
 
 from django_totp import auth, totp
+from django_totp.encryption import encrypt
 from django_totp.models import BackupCode, Totp
 from tests.endpoints import BAD_BACKUP, BAD_CHALLENGE, BAD_OTP, assert_error, wrong_code
 
@@ -106,3 +109,19 @@ def test_disable(signed_in, lagging_user):
     assert signed_in.post(reverse("totp-disable")).status_code == 204
     assert not Totp.objects.using("default").exists()
     assert signed_in.get(reverse("totp-status")).json()["is_totp_enabled"] is False
+
+
+def test_a_row_that_an_operator_names_in_the_other_database_is_the_one_that_goes(make_user):
+    """Also where the ORM deletes it, because somebody watches."""
+    users = {"default": make_user("here"), "replica": get_user_model()(username="there", pk=99)}
+    users["replica"].save(using="replica")
+    for alias, user in users.items():
+        Totp.objects.using(alias).create(pk=1, user_id=user.pk, secret_key=encrypt("S"))
+    hear = lambda **kwargs: None  # noqa: E731
+    post_delete.connect(hear)
+    try:
+        call_command("totp_reset", "there", database="replica", yes=True)
+    finally:
+        post_delete.disconnect(hear)
+    left = [alias for alias in users if Totp.objects.using(alias).exists()]
+    assert left == ["default"]

@@ -190,6 +190,14 @@ class TestNames:
         rename(self.DECOMPOSED)
         assert attempt(self.DECOMPOSED) == 200
 
+    def test_a_name_that_is_too_long_for_one_is_not_normalized(self, monkeypatch, attempt):
+        """To put marks in order takes the square of their number: seconds, for some bodies."""
+        lengths = []
+        normalize = lambda form, text: lengths.append(len(text)) or text  # noqa: E731
+        monkeypatch.setattr("unicodedata.normalize", normalize)
+        assert attempt("a" + "\u0345" * 3_000 + "\u0316" * 3_000) == 401
+        assert max(lengths) < 2000
+
     def test_a_password_is_not_normalized(self, attempt, user):
         user.set_password(self.DECOMPOSED)
         user.save()

@@ -11,9 +11,10 @@ from django.core.cache.backends.filebased import FileBasedCache
 from django.core.cache.backends.locmem import LocMemCache
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.db import connections, router
+from django.db.models import DO_NOTHING, PROTECT, RESTRICT
 
 from django_totp.conf import conf
-from django_totp.models import Totp
+from django_totp.models import BackupCode, Totp
 from django_totp.operations.audit import Finding, View, side_doors, views_of
 
 LOOSE_CACHES = {
@@ -101,6 +102,21 @@ def check_autocommit(**kwargs: Any) -> list[CheckMessage]:
     return [Warning(message, hint=hint, id="django_totp.W015")]
 
 
+@register(Tags.security)
+def check_foreign_keys(**kwargs: Any) -> list[CheckMessage]:
+    hint = "Use CASCADE or SET_NULL: else disable, rotate and reset fail for those who have one."
+    return [
+        Warning(
+            f"{relation.field} keeps {model._meta.verbose_name_plural} from being removed.",
+            hint=hint,
+            id="django_totp.W016",
+        )
+        for model in (Totp, BackupCode)
+        for relation in _relations_to(model)
+        if relation.on_delete in (PROTECT, RESTRICT, DO_NOTHING)
+    ]
+
+
 @register(Tags.security, deploy=True)
 def check_proxies(**kwargs: Any) -> list[CheckMessage]:
     if all(view.settings.NUM_PROXIES is not None for view in _our_views()):
@@ -143,6 +159,11 @@ def _our_installed_views() -> list[View]:
         return list(views_of("django_totp.views.base.TotpView"))
     except Exception:
         return []  # the URLs are broken: Django reports that
+
+
+def _relations_to(model: Any) -> list[Any]:
+    fields = model._meta.get_fields(include_hidden=True)
+    return [one for one in fields if one.auto_created and one.is_relation]
 
 
 def _takes_basic(view: View) -> bool:

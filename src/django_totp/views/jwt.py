@@ -31,7 +31,7 @@ from rest_framework_simplejwt.views import TokenRefreshView, TokenVerifyView, To
 
 from django_totp import events, signals
 from django_totp.auth import challenge_if_enabled, challenge_subject, finish_login
-from django_totp.models import Totp
+from django_totp.models import Totp, fetch
 from django_totp.serializers import (
     JWTCreateRequest,
     JWTTotpVerifyRequest,
@@ -40,7 +40,7 @@ from django_totp.serializers import (
 from django_totp.throttle import Subject
 
 from .base import NOBODY, TotpView, complain_of_search, shows
-from .throttled import folded
+from .throttled import LONGEST_NAME, folded
 
 EVER = timedelta(days=36525)
 
@@ -196,6 +196,8 @@ def _as_in_forms(credentials: dict[str, str]) -> dict[str, str]:
     """
     model = get_user_model()
     typed = credentials[model.USERNAME_FIELD]
+    if len(typed) > LONGEST_NAME:
+        return credentials
     name = unicodedata.normalize("NFKC", typed)
     users = model._default_manager.filter(**{model.USERNAME_FIELD: typed})
     if name == typed or users.exists():
@@ -210,7 +212,7 @@ def _read(token: str) -> Token:
 
 def _refuse_what_authentication_would(token: Token) -> None:
     """Raise InvalidToken or AuthenticationFailed unless the user of ``token`` may sign in."""
-    user: Any = next(iter(_users_named_by(token)), None)
+    user: Any = next(fetch(_users_named_by(token)), None)
     if user is None:
         raise InvalidToken
     if not api_settings.USER_AUTHENTICATION_RULE(user):

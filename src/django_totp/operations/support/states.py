@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from django_totp.adoption import has_codes
 from django_totp.attempts import read_enrolled
 from django_totp.conf import conf
-from django_totp.models import Totp
+from django_totp.models import Totp, fetch
 from django_totp.totp import clock_was_ahead
 
 from .codes import CodeCount, count_codes
@@ -101,7 +101,7 @@ def enabled_since(totp: Totp, codes: CodeCount | None = None) -> datetime | None
     """
     if totp.confirmed_at is not None:
         return totp.confirmed_at
-    is_on = totp.codes.exists() if codes is None else codes.total
+    is_on = any(fetch(totp.codes[:1])) if codes is None else codes.total
     return totp.created_at if is_on else None
 
 
