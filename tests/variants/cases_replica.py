@@ -113,14 +113,14 @@ def test_disable(signed_in, lagging_user):
 
 def test_a_row_that_an_operator_names_in_the_other_database_is_the_one_that_goes(make_user):
     """Also where the ORM deletes it, because somebody watches."""
-    users = {"default": make_user("here"), "replica": get_user_model()(username="there", pk=99)}
-    users["replica"].save(using="replica")
+    users = {"default": make_user("here"), "replica": make_user("there")}
+    users["replica"].save(using="replica", force_insert=True)
     for alias, user in users.items():
         Totp.objects.using(alias).create(pk=1, user_id=user.pk, secret_key=encrypt("S"))
     hear = lambda **kwargs: None  # noqa: E731
     post_delete.connect(hear)
     try:
-        call_command("totp_reset", "there", database="replica", yes=True)
+        call_command("totp_reset", users["replica"].get_username(), database="replica", yes=True)
     finally:
         post_delete.disconnect(hear)
     left = [alias for alias in users if Totp.objects.using(alias).exists()]
