@@ -11,6 +11,7 @@ PROJECTS: list[tuple[str, dict[str, str]]] = [
     ("ninja", {}),
     ("oauth_toolkit", {}),
     ("yasg", {}),
+    ("client", {}),
     # What looks on: reports, profiles, histories.
     ("sentry", {}),
     ("silk", {}),

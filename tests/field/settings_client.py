@@ -1,0 +1,1 @@
+from tests.field.settings_base import *  # noqa: F403
