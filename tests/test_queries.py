@@ -111,7 +111,8 @@ def test_backup_code(second_step, backup_codes):
 
 
 def test_wrong_backup_code(second_step):
-    assert second_step(400, backup_code="abcd-efgh-jkmn-pqrs") == (3, 2)
+    """One more than a right one: it may be one of 1.1.x that nobody has digested yet."""
+    assert second_step(400, backup_code="abcd-efgh-jkmn-pqrs") == (4, 2)
 
 
 def test_last_login(monkeypatch, cost, api, credentials):

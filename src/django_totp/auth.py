@@ -28,7 +28,7 @@ from django.utils.crypto import constant_time_compare
 from django.views.decorators.debug import sensitive_variables
 
 from . import events
-from .adoption import adopted, lacks_digests
+from .adoption import adopted
 from .attempts import Act, Guess, answer, move, read, read_enrolled, retried
 from .backup_code_utils import BackupCodeGuess
 from .conf import conf
@@ -119,7 +119,7 @@ def finish_login(
     """
     claims = _claims(token)
     guess = _guess(otp_code, backup_code)
-    user = _user(claims, may_sign_in, digests=isinstance(guess, BackupCodeGuess))
+    user = _user(claims, may_sign_in)
     totp = _enabled(_totp_of(user))
     if totp is None:
         raise TotpNotEnabled
@@ -248,20 +248,12 @@ def _signed_at(token: str) -> int:
 
 
 def _user(
-    claims: dict[str, Any],
-    may_sign_in: Callable[[AbstractBaseUser], bool],
-    *,
-    digests: bool = False,
+    claims: dict[str, Any], may_sign_in: Callable[[AbstractBaseUser], bool]
 ) -> AbstractBaseUser:
-    """Return the user whom the claims name, with the enrollment: one query, on the primary.
-
-    It tells of codes without ``digests``, too, where these will be looked for.
-    """
+    """Return the user whom the claims name, with the enrollment: one query, on the primary."""
     model = get_user_model()
     users = model._default_manager.using(router.db_for_write(Totp))
     users = users.defer(None).select_related("totp")  # a manager may defer what it knows not
-    if digests:
-        users = users.annotate(has_undigested=lacks_digests("totp"))
     try:
         found = users.filter(pk=model._meta.pk.to_python(claims["user_id"]))
         user: AbstractBaseUser | None = next(fetch(found), None)
@@ -274,10 +266,7 @@ def _user(
 
 def _totp_of(user: AbstractBaseUser) -> Totp | None:
     """Return the enrollment that was read with ``user``."""
-    totp = adopted(getattr(user, "totp", None))
-    if totp is not None:
-        totp.has_undigested = getattr(user, "has_undigested", None)
-    return totp
+    return adopted(getattr(user, "totp", None))
 
 
 def _enabled(totp: Totp | None) -> Totp | None:

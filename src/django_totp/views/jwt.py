@@ -199,8 +199,7 @@ def _as_in_forms(credentials: dict[str, str]) -> dict[str, str]:
     if len(typed) > LONGEST_NAME:
         return credentials
     name = unicodedata.normalize("NFKC", typed)
-    users = model._default_manager.filter(**{model.USERNAME_FIELD: typed})
-    if name == typed or users.exists():
+    if name == typed or model._default_manager.filter(**{model.USERNAME_FIELD: typed}).exists():
         return credentials
     return {**credentials, model.USERNAME_FIELD: name}
 
