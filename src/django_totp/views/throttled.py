@@ -52,9 +52,10 @@ class ThrottledView(APIView):
         if not self._has_handler(request):
             return
         unreadable = None
-        if not (request.user and request.user.is_authenticated):
+        throttles = [one for one in self.get_throttles() if getattr(one, "rate", "") is not None]
+        if throttles and not (request.user and request.user.is_authenticated):
             unreadable = self._look_at_body(request)
-        for throttle in self.get_throttles():
+        for throttle in throttles:
             if not throttle.allow_request(request, self):
                 self.throttled(request, throttle.wait())  # type: ignore[arg-type]
             self.throttles_asked += (throttle,)
