@@ -50,9 +50,9 @@ def has_codes() -> HasCodes:
     return HasCodes("pk")
 
 
-def lacks_digests(path: str) -> Exists:
-    """Return the condition that an unused code of the enrollment at ``path`` has no digest."""
-    return Exists(BackupCode.objects.filter(UNDIGESTED, totp=OuterRef(path)))
+def lacks_digests() -> Exists:
+    """Return the condition that an unused code of an enrollment has no digest."""
+    return Exists(BackupCode.objects.filter(UNDIGESTED, totp=OuterRef("pk")))
 
 
 def digest_of(token: str) -> str | None:

@@ -47,7 +47,7 @@ R = TypeVar("R")
 
 TRIES = 30
 GAVE_WAY = {"40P01", "40001", 1213, 1020}  # deadlock, conflict: of PostgreSQL, of MariaDB
-GOT_CODES = {"23503", 1451}  # a row that was to be deleted, by a process of 1.1.x
+GOT_CODES = {"23503", 1451}  # other rows refer to the one that was to be deleted
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,8 @@ def retried(decide: Callable[P, R]) -> Callable[P, R]:
     """Run ``decide`` again while others move the row that it has read.
 
     Or while the database makes it give way to others: two deletions of one set of codes may
-    take different indexes in MariaDB, and so deadlock. Each loss is somebody else's progress,
+    take different indexes in MariaDB, and so deadlock; and a row that was to be deleted may just
+    have got codes from a process of 1.1.x. Each loss is somebody else's progress,
     so this ends. After ``TRIES`` of them the account is under more fire than a person makes:
     raise TooManyAttempts, or what the database said. In somebody else's transaction, which the
     database has ended, that comes at once.

@@ -149,7 +149,7 @@ def _is_recent(token: Any) -> bool:
 def _status(user: AbstractBaseUser) -> dict[str, Any]:
     usable = Q(backup_codes__is_used=False, backup_codes__digest__isnull=False)
     unused = Count("backup_codes", filter=usable)
-    totp = read(user, unused=unused, has_codes=has_codes(), has_undigested=lacks_digests("pk"))
+    totp = read(user, unused=unused, has_codes=has_codes(), has_undigested=lacks_digests())
     if totp is not None and totp.has_undigested:  # as processes of 1.1.x make them
         give_digests(totp)
         totp = read(user, unused=unused)
