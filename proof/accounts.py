@@ -3,7 +3,7 @@
 import itertools
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyotp
@@ -30,6 +30,8 @@ class Account:
     user: Any
     secret: str
     backup_codes: list[str]
+    here: dict[str, str] = field(default_factory=dict)  # tokens of two devices
+    there: dict[str, str] = field(default_factory=dict)
 
     def code(self, steps_away: int = 0) -> str:
         """Return the TOTP code of the time step so many steps away from now."""

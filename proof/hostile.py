@@ -36,9 +36,13 @@ MOST_GROWTH = 64 * MEGABYTE  # for each process; a leak of every body would be m
 FIELDS = {
     "jwt/create/": ("username", "password"),
     "jwt/totp/verify/": ("totp_challenge_token", "otp_code", "backup_code"),
+    "jwt/totp/create/": ("totp_challenge_token",),
+    "jwt/totp/confirm/": ("totp_challenge_token", "input_code"),
+    "jwt/step_up/": ("refresh", "otp_code", "backup_code"),
     "jwt/refresh/": ("refresh",),
     "jwt/verify/": ("token",),
-    "totp/confirm/": ("input_code",),
+    "totp/create/": ("password",),
+    "totp/confirm/": ("input_code", "password"),
     "totp/disable/": ("otp_code", "backup_code", "password"),
     "totp/rotate_backup_codes/": ("otp_code", "backup_code", "password"),
 }
@@ -77,6 +81,13 @@ HEADERS = (
     {"X-HTTP-Method-Override": "DELETE"}, {"Content-Encoding": "gzip"}, {"Expect": "nothing"},
     {"Transfer-Encoding": "chunked"}, {"X-Requested-With": "\x01"},
 )  # fmt: skip
+ANY_CLAIMS = (True, False, [], {}, [[]], "", "x" * 999, -1, 1e300, 10**40, "\u0000", [None])
+ODD_CLAIMS: dict[str, tuple[Any, ...]] = {  # None: it is left out
+    "amr": (None, "otp", ["pwd"], [["otp", "mfa"]], {"mfa": True}, ["mfa", 1]),
+    "auth_time": (None, "1", 1.5, 2**40, float(2**31), [1]),
+    "acr": (None, "aal1", "AAL2", 2, ["aal2"]),
+    "sid": (None, 7, ["x"], "x" * 65, "\u00e4"),
+}
 METHODS = ("POST",) * 32 + ("GET", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD", "TRACE", "FOO")
 
 
@@ -107,6 +118,8 @@ def main() -> int:
         with running(env) as server:
             heading(f"{options.requests} raw requests, seed {options.seed}:")
             _fuzz(report, server, options)
+            heading(f"{options.requests} signed tokens with odd claims:")
+            _fuzz_claims(report, server, options)
     return report.close()
 
 
@@ -212,6 +225,64 @@ class Seen:
     type: str
     cache_control: str
     body: bytes
+
+
+def _fuzz_claims(report: Report, server: Server, options: argparse.Namespace) -> None:
+    """Send tokens that are signed by the server, as those of another issuer may be."""
+    from proof.accounts import enrolled
+
+    victim, source = enrolled(), random.Random(options.seed)
+    sent = [_odd_token(source, victim) for _ in range(options.requests)]
+    answers = [answer for _request, answer in _volley(server, [_with(one) for one in sent])]
+    opened = [one for one, answer in zip(sent, answers, strict=True) if _is_opened(answer)]
+    statuses = ", ".join(f"{code}: {n}" for code, n in Counter(a.status for a in answers).items())
+    report.check("statuses", statuses, fine=all(0 < a.status < 500 for a in answers))
+    report.check("second factors changed, or stated by odd claims", len(opened), fine=not opened)
+    report.check("tracebacks", _tracebacks_of_ours(server), fine=not _tracebacks_of_ours(server))
+    good = _token(victim, "access")
+    status = _send(server, _with(good)).status
+    report.check("and with claims in order", status, fine=status == 200)
+
+
+def _token(account: Any, kind: str) -> Any:
+    """Return a token of a login with a second factor."""
+    from rest_framework_simplejwt.tokens import AccessToken, RefreshToken
+
+    from django_totp.assurance import new_login
+    from django_totp.tokens import restate
+
+    token = {"access": AccessToken, "refresh": RefreshToken}[kind].for_user(account.user)
+    restate(token, new_login(account.user, "pwd", "otp"))
+    return token
+
+
+def _odd_token(source: random.Random, account: Any) -> Any:
+    token = _token(account, source.choice(("access", "refresh")))
+    for name in source.sample(list(ODD_CLAIMS), source.randint(1, 4)):
+        odd = source.choice((*ODD_CLAIMS[name], *ANY_CLAIMS))
+        token.payload.pop(name) if odd is None else token.payload.update({name: odd})
+    return token
+
+
+def _with(token: Any) -> Raw:
+    """Return a change of the second factor with an access token, or a refresh with another."""
+    headers = {"Content-Type": "application/json"}
+    if token["token_type"] == "refresh":
+        return Raw("jwt/refresh/", json.dumps({"refresh": str(token)}).encode(), headers)
+    headers["Authorization"] = f"Bearer {token}"
+    return Raw("totp/rotate_backup_codes/", b"{}", headers)
+
+
+def _is_opened(answer: Seen) -> bool:
+    """Return whether codes were rotated, or a token states a second factor that is none."""
+    from rest_framework_simplejwt.tokens import UntypedToken
+
+    from django_totp.assurance import of_claims
+
+    if answer.status != 200:
+        return False
+    access = json.loads(answer.body).get("access")
+    return access is None or of_claims(UntypedToken(access).payload).has_second_factor
 
 
 def _never_answered(request: Raw, answer: Seen) -> bool:

@@ -23,13 +23,13 @@ from django.urls import resolve, reverse
 from django.utils import timezone
 from rest_framework_simplejwt.tokens import AccessToken
 
-from django_totp.auth import generate_challenge_token
+from django_totp.auth import generate_challenge_token, reset_totp
 from django_totp.backup_code_utils import generate_backup_codes
 from django_totp.encryption import decrypt, encrypt, keyed_digest, keyed_digests
 from django_totp.exceptions import TotpError
 from django_totp.models import BackupCode, Totp
 from django_totp.operations.reencryption import reencrypt
-from django_totp.totp import disable_totp, end_wait
+from django_totp.totp import end_wait
 from proof.accounts import PASSWORD, Account, pending
 from proof.keys import NEW_KEY, NEW_KEY_FIRST
 
@@ -338,7 +338,7 @@ OPERATIONS = (
     Operation("wrong confirm", PENDING, _signed_in("totp-confirm", input_code="wrong"), "wrong"),
     Operation("rotate", ROWS, _signed_in("totp-rotate-backup-codes")),
     Operation("disable", ROWS, _signed_in("totp-disable")),
-    Operation("reset", ROWS, _service(disable_totp, reason="a phone was lost")),
+    Operation("reset", ROWS, _service(reset_totp, reason="a phone was lost")),
     Operation("unlock", ROWS | WAITING, _service(end_wait, reason="the owner called")),
     Operation(
         OLD_CONFIRM,

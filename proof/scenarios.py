@@ -2,22 +2,27 @@
 
 import collections
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cryptography.fernet import InvalidToken
 from django.db import connections
 from django.test import override_settings
+from rest_framework_simplejwt.tokens import UntypedToken
 
 from django_totp import spelling
+from django_totp.assurance import Standing, accounts, new_login, of_claims, standing
+from django_totp.auth import reset_totp
 from django_totp.encryption import decrypt, keyed_digest
 from django_totp.models import BackupCode, Totp
 from django_totp.operations.reencryption import reencrypt
+from django_totp.tokens import pair
 from proof.accounts import Account, enrolled, pending
 from proof.client import Answer, Call
 from proof.keys import NEW_KEY, NEW_KEY_FIRST
 
 WIDTH = 8  # requests in a volley
+ROTATION = {"SIMPLE_JWT": {"ROTATE_REFRESH_TOKENS": True, "BLACKLIST_AFTER_ROTATION": True}}
 NO_WAIT = {"TOTP_FAILURE_LIMIT": 10_000, "TOTP_FAILURE_CAP": None}
 
 
@@ -161,6 +166,93 @@ def rotate_key() -> None:
             connections.close_all()
 
 
+def signed_in() -> Account:
+    """Make an enrollment whose owner has logged in with a code."""
+    return _with_tokens(enrolled(), "pwd", "otp")
+
+
+def about_to_enroll() -> Account:
+    """Make a pending enrollment whose owner has logged in with the password, on two devices."""
+    return _with_tokens(pending(), "pwd")
+
+
+def signed_in_alone() -> Account:
+    Totp.objects.all().delete()
+    return signed_in()
+
+
+def _with_tokens(account: Account, *methods: str) -> Account:
+    here, there = (pair(account.user, new_login(account.user, *methods)) for _ in range(2))
+    return replace(account, here=here, there=there)
+
+
+def reset_all() -> None:
+    for totp in Totp.objects.all():
+        reset_totp(totp.user, reason="the phone was lost")
+    connections.close_all()
+
+
+def standing_of(account: Account, token: str) -> Standing:
+    user = accounts().get(pk=account.user.pk)
+    return standing(user, of_claims(UntypedToken(token, verify=False).payload))
+
+
+def refreshes(account: Account) -> list[Call]:
+    return [Call("jwt/refresh/", {"refresh": account.there["refresh"]}) for _ in range(WIDTH)]
+
+
+def one_refresh(account: Account, answers: list[Answer]) -> str:
+    given = statuses(answers)
+    return "one pair" if given == {200: 1, 401: WIDTH - 1} else f"{dict(given)}"
+
+
+def steps_up_with_one_code(account: Account) -> list[Call]:
+    body = {"refresh": account.there["refresh"], "otp_code": account.code()}
+    return [Call("jwt/step_up/", body) for _ in range(WIDTH)]
+
+
+def steps_up_with_many_codes(account: Account) -> list[Call]:
+    proofs = [{"backup_code": code} for code in account.backup_codes[:WIDTH]]
+    return [Call("jwt/step_up/", {"refresh": account.there["refresh"], **p}) for p in proofs]
+
+
+def one_step_up(account: Account, answers: list[Answer]) -> str:
+    """One pair of tokens, and no code that was right is counted as wrong."""
+    row, given = account.row(), statuses(answers)
+    if given[200] != 1 or row is None or row.verifications < 1:
+        return f"{dict(given)}, ROW SAYS {row and row.verifications}"
+    [won] = [answer.body for answer in answers if answer.status == 200]
+    is_good = standing_of(account, won["refresh"]) is Standing.GOOD
+    return "one pair" if is_good else "A PAIR THAT IS WORTH NOTHING"
+
+
+def confirms_beside_refreshes(account: Account) -> list[Call]:
+    here = {"Authorization": f"Bearer {account.here['access']}"}
+    confirm = Call("totp/confirm/", {"input_code": account.code()}, here)
+    return [call for refresh in refreshes(account)[: WIDTH // 2] for call in (confirm, refresh)]
+
+
+def others_are_outdated(account: Account, answers: list[Answer]) -> str:
+    """The device that confirmed goes on. What the other one got meanwhile is worth nothing now."""
+    row = account.row()
+    if row is None or not row.is_enabled:
+        return "NOT CONFIRMED"
+    if standing_of(account, account.here["refresh"]) is not Standing.GOOD:
+        return "THE DEVICE THAT CONFIRMED IS OUT"
+    got = [a.body["access"] for a in answers if "access" in a.body]
+    if any(standing_of(account, token) is Standing.GOOD for token in got):
+        return "ANOTHER DEVICE STAYED IN"
+    return "others owe a code"
+
+
+def all_are_outdated(account: Account, answers: list[Answer]) -> str:
+    got = [a.body["refresh"] for a in answers if "refresh" in a.body]
+    worth = {standing_of(account, token) for token in [account.here["refresh"], *got]}
+    if account.row() is not None or worth != {Standing.OUTDATED}:
+        return f"AFTER A RESET: {worth}"
+    return "all are out"
+
+
 def replay(account: Account) -> list[Call]:
     code = account.code()
     return [login(account, otp_code=code) for _ in range(WIDTH)]
@@ -300,6 +392,37 @@ RACES = (
         gone_or_confirmed,
         frozenset({"disabled", "confirmed"}),
         NO_WAIT,
+    ),
+    Race("refresh, 8 times", signed_in, refreshes, one_refresh, frozenset({"one pair"}), ROTATION),
+    Race(
+        "step-up, one code 8 times",
+        signed_in,
+        steps_up_with_one_code,
+        one_step_up,
+        frozenset({"one pair"}),
+    ),
+    Race(
+        "step-up, one token with 8 right codes",
+        signed_in,
+        steps_up_with_many_codes,
+        one_step_up,
+        frozenset({"one pair"}),
+    ),
+    Race(
+        "confirm against refresh",
+        about_to_enroll,
+        confirms_beside_refreshes,
+        others_are_outdated,
+        frozenset({"others owe a code"}),
+    ),
+    Race(
+        "reset against refresh",
+        signed_in_alone,
+        refreshes,
+        all_are_outdated,
+        frozenset({"all are out"}),
+        ROTATION,
+        reset_all,
     ),
     Race(
         "re-encryption against 8 right codes",

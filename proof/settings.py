@@ -3,6 +3,7 @@
 ``DATABASE``  ``sqlite`` (a file), ``sqlite-wal``, ``postgresql`` or ``mariadb``
 ``ATOMIC``    ``1`` for ATOMIC_REQUESTS
 ``CACHE``     ``locmem``, ``dummy``, ``redis`` or ``unreachable``
+``APPS``      a JSON list of more apps
 ``SETTINGS``  a JSON object of settings that replace those below
 """
 
@@ -65,6 +66,7 @@ INSTALLED_APPS = [
     "rest_framework",
     "drf_spectacular",
     "django_totp",
+    *json.loads(os.environ.get("APPS", "[]")),
 ]
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework_simplejwt.authentication.JWTAuthentication"],

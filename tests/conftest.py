@@ -1,5 +1,6 @@
 """Fixtures named for states, and the policy for services that are missing."""
 
+import dataclasses
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -17,9 +18,11 @@ from rest_framework.response import Response
 from rest_framework.test import APIClient
 from rest_framework_simplejwt.tokens import AccessToken
 
+from django_totp.assurance import new_login
 from django_totp.backup_code_utils import generate_backup_codes, store_backup_codes
 from django_totp.encryption import encrypt
 from django_totp.models import Totp
+from django_totp.tokens import restate
 from django_totp.totp import generate_totp_secret
 from tests import services
 
@@ -129,11 +132,18 @@ def api() -> APIClient:
 
 
 @pytest.fixture
-def sign_in() -> Callable[[AbstractBaseUser], APIClient]:
-    """Return a function that gives a client with an access token of a user."""
+def sign_in() -> Callable[..., APIClient]:
+    """Return a function that gives a client with an access token of a user.
 
-    def sign_in(user: AbstractBaseUser) -> APIClient:
-        return APIClient(HTTP_AUTHORIZATION=f"Bearer {AccessToken.for_user(user)}")
+    The token states the ``methods`` of the login, ``age`` seconds ago, or nothing without them.
+    """
+
+    def sign_in(user: AbstractBaseUser, *methods: str, age: int = 0) -> APIClient:
+        token = AccessToken.for_user(user)
+        if methods:
+            login = new_login(user, *methods)
+            restate(token, dataclasses.replace(login, time=int(time.time()) - age))
+        return APIClient(HTTP_AUTHORIZATION=f"Bearer {token}")
 
     return sign_in
 

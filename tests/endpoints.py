@@ -14,6 +14,9 @@ PATHS = {
     "totp-rotate-backup-codes": "totp/rotate_backup_codes/",
     "jwt-create": "jwt/create/",
     "jwt-totp-verify": "jwt/totp/verify/",
+    "jwt-totp-create": "jwt/totp/create/",
+    "jwt-totp-confirm": "jwt/totp/confirm/",
+    "jwt-step-up": "jwt/step_up/",
     "jwt-refresh": "jwt/refresh/",
     "jwt-verify": "jwt/verify/",
 }

@@ -9,6 +9,7 @@ from django_totp import signals
 NAMES = [
     "totp_created",
     "totp_disabled",
+    "sessions_ended",
     "backup_codes_rotated",
     "totp_login_success",
     "non_totp_login_success",

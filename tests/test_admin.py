@@ -2,7 +2,7 @@
 
 import logging
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from django import forms
@@ -19,23 +19,24 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import path, reverse
 from django.utils import timezone
 
-from django_totp import admin as totp_admin
-from django_totp.admin import TotpAdmin
+from django_totp.admin import AccountAdmin, TotpAdmin, applying, base, enrollments
 from django_totp.backup_code_utils import store_backup_codes, verify_backup_code
 from django_totp.encryption import encrypt
-from django_totp.models import BackupCode, Totp
+from django_totp.models import Account, BackupCode, Totp
 
 from .receivers import connected, heard
 from .rivals import act_after_reading
 
 site = admin.AdminSite()
 site.register(Totp, TotpAdmin)
+site.register(Account, AccountAdmin)
 site.register(get_user_model(), admin.ModelAdmin)
 urlpatterns = [path("admin/", site.urls)]
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls(__name__)]
 
 LIST = "/admin/django_totp/totp/"
+ACCOUNTS = "/admin/django_totp/account/"
 
 
 def page_of(totp):
@@ -107,6 +108,10 @@ def names_on(response):
     return re.findall(r'class="field-username"><a[^>]*>(\w+)@example\.com<', text_of(response))
 
 
+def name_field():
+    return get_user_model().USERNAME_FIELD
+
+
 def nobody_but(nameless):
     """Return a ``get_username`` that knows no name for one user."""
     known = get_user_model().get_username
@@ -122,11 +127,13 @@ def hidden_fields(page):
 
 
 def permission_to(codename):
-    return {"reset_two_factor": "reset_totp", "end_the_wait": "unlock_totp"}[codename]
+    actions = {"reset_two_factor": "reset_totp", "end_the_wait": "unlock_totp"}
+    return actions.get(codename, codename)
 
 
 def test_the_default_site_has_enrollments_and_no_codes():
     assert isinstance(admin.site.get_model_admin(Totp), TotpAdmin)
+    assert isinstance(admin.site.get_model_admin(Account), AccountAdmin)
     assert not admin.site.is_registered(BackupCode)
 
 
@@ -282,7 +289,7 @@ class TestSearch:
         assert len(names_on(superuser.get(LIST, {"q": "sha1"}))) == 3
 
     def test_where_a_part_is_in_many_names(self, superuser, monkeypatch):
-        monkeypatch.setattr(totp_admin, "SEARCH_LIMIT", 1)
+        monkeypatch.setattr(base, "SEARCH_LIMIT", 1)
         assert names_on(superuser.get(LIST, {"q": "ada"})) == ["adam", "ada"]
 
     def test_names_that_are_no_text(self, superuser, monkeypatch):
@@ -302,13 +309,13 @@ class TestAdoption:
         assert self.adoption(superuser) == sentence
 
     def test_no_count_goes_beyond_the_limit(self, superuser, enroll, monkeypatch):
-        monkeypatch.setattr(totp_admin, "COUNT_LIMIT", 2)
+        monkeypatch.setattr(enrollments, "COUNT_LIMIT", 2)
         enroll("ada")
         sentence = "1 of 2+ users have two-factor authentication on."
         assert self.adoption(superuser) == sentence
 
     def test_large_numbers_are_grouped(self, superuser, monkeypatch):
-        monkeypatch.setattr(totp_admin, "count_at_most", lambda limit: (412, 5000))
+        monkeypatch.setattr(enrollments, "count_at_most", lambda limit: (412, 5000))
         assert self.adoption(superuser).startswith("412 of 5,000 users")
 
 
@@ -351,6 +358,7 @@ class TestReset:
         assert "<li>ada@example.com</li>" in page
         assert "<li>grace@example.com</li>" in page
         assert "Reset two-factor authentication" in page
+        assert "stop working, and all their logins end." in page
         assert Totp.objects.count() == 2
         assert not signals
 
@@ -417,7 +425,7 @@ class TestReset:
             apply("reset_two_factor", totp, grace)  # grace, the newer one, comes first
         page = text_of(superuser.get(LIST))
         assert "Two-factor authentication of 1 user was reset." in page
-        assert "1 enrollment had changed meanwhile and was left alone." in page
+        assert "1 entry had changed meanwhile and was left alone." in page
         assert not LogEntry.objects.filter(object_id=str(totp.pk), action_flag=DELETION).exists()
 
     def test_all_changed_meanwhile(self, superuser, totp, apply, monkeypatch):
@@ -425,7 +433,7 @@ class TestReset:
         apply("reset_two_factor", totp)
         page = text_of(superuser.get(LIST))
         assert "was reset" not in page
-        assert "1 enrollment had changed meanwhile" in page
+        assert "1 entry had changed meanwhile" in page
 
     def test_a_new_enrollment_is_not_the_one_that_was_chosen(self, superuser, totp, apply):
         chosen, totp.pk = Totp(pk=totp.pk), None
@@ -436,10 +444,10 @@ class TestReset:
         assert "that still exist" in text_of(superuser.get(LIST))
 
     def test_not_more_than_a_page_at_once(self, superuser, totp, enroll, apply, monkeypatch):
-        monkeypatch.setattr(totp_admin, "SELECTION_LIMIT", 1)
+        monkeypatch.setattr(applying, "SELECTION_LIMIT", 1)
         apply("reset_two_factor", totp, enroll("grace"))
         assert Totp.objects.count() == 2
-        assert "Select from 1 to 1 enrollments" in text_of(superuser.get(LIST))
+        assert "Select from 1 to 1 entries" in text_of(superuser.get(LIST))
 
 
 @pytest.mark.parametrize("action", ["reset_two_factor", "end_the_wait"])
@@ -470,7 +478,7 @@ class TestWhatWasShown:
         assert not self.is_done(totp)
         assert self.is_done(other)
         told = text_of(superuser.get(LIST))
-        assert "1 enrollment had changed meanwhile and was left alone." in told
+        assert "1 entry had changed meanwhile and was left alone." in told
 
     def test_one_that_is_confirmed_since(self, superuser, enroll, apply, action):
         pending = enroll("grace", failures=7, confirmed_at=None)
@@ -495,14 +503,14 @@ class TestWhatWasShown:
     def test_another_one_at_the_last_moment(self, superuser, totp, apply, action, monkeypatch):
         page = text_of(apply(action, totp, confirmed=False))
         later = {"created_at": F("created_at") + timedelta(microseconds=1)}
-        was_seen = totp_admin._was_seen
+        was_seen = TotpAdmin._was_seen
 
         def and_then(*args):
             seen = was_seen(*args)
             Totp.objects.update(**later)
             return seen
 
-        monkeypatch.setattr(totp_admin, "_was_seen", and_then)
+        monkeypatch.setattr(TotpAdmin, "_was_seen", and_then)
         self.confirm(superuser, page)
         assert not self.is_done(totp)
 
@@ -582,10 +590,10 @@ class TestWhoIsLeftAlone:
         assert not self.is_left(other)
 
     def test_a_user_who_is_gone(self, superuser, totp, apply, action, monkeypatch):
-        monkeypatch.setattr(totp_admin, "current_users", lambda pks, using: {})
+        monkeypatch.setattr(applying, "current_users", lambda pks, using: {})
         assert apply(action, totp).status_code == 302
         assert Totp.objects.filter(pk=totp.pk, version=totp.version).exists()
-        assert "1 enrollment had changed meanwhile" in text_of(superuser.get(LIST))
+        assert "1 entry had changed meanwhile" in text_of(superuser.get(LIST))
 
 
 class TestThemes:
@@ -593,13 +601,13 @@ class TestThemes:
 
     def test_unfold_has_its_own_class(self, monkeypatch):
         theirs = type("ModelAdmin", (admin.ModelAdmin,), {})
-        monkeypatch.setattr(totp_admin.apps, "is_installed", lambda name: name == "unfold")
-        monkeypatch.setattr(totp_admin, "import_string", {"unfold.admin.ModelAdmin": theirs}.get)
-        assert totp_admin._model_admin() is theirs
+        monkeypatch.setattr(base.apps, "is_installed", lambda name: name == "unfold")
+        monkeypatch.setattr(base, "import_string", {"unfold.admin.ModelAdmin": theirs}.get)
+        assert base._model_admin() is theirs
 
     @pytest.mark.parametrize("theme", ["unfold", "jazzmin"])
     def test_a_page_of_their_own(self, superuser, totp, apply, monkeypatch, theme):
-        monkeypatch.setattr(totp_admin.apps, "is_installed", lambda name: name == theme)
+        monkeypatch.setattr(base.apps, "is_installed", lambda name: name == theme)
         with pytest.raises(TemplateSyntaxError, match=f"'{theme}' is not a registered tag library"):
             apply("reset_two_factor", totp, confirmed=False)
 
@@ -661,6 +669,179 @@ class TestEndTheWait:
         assert "Ended the wait after wrong TOTP codes." in text_of(history)
 
 
+class TestEndSessions:
+    """On the list of enrollments, and on that of accounts."""
+
+    @pytest.fixture(params=[LIST, ACCOUNTS])
+    def url(self, request):
+        return request.param
+
+    @pytest.fixture
+    def row(self, url, totp):
+        """Return the row of the user in the list."""
+        return totp if url == LIST else Account.objects.create(user=totp.user)
+
+    def begin(self):
+        """Return from when on logins of the user count."""
+        accounts = Account.objects.filter(**{f"user__{name_field()}": "ada@example.com"})
+        return accounts.values_list("valid_from", flat=True).first()
+
+    def test_asks_first(self, superuser, row, apply, url):
+        page = text_of(apply("end_sessions", row, url=url, confirmed=False))
+        assert "<h1>End all logins</h1>" in page
+        assert "<li>ada@example.com</li>" in page
+        assert "must sign in again, password and all" in page
+        assert self.begin() is None
+        assert superuser.post(url, hidden_fields(page)).status_code == 302
+        assert self.begin() is not None
+
+    def test_ends_them_and_keeps_the_factor(self, superuser, row, apply, url):
+        apply("end_sessions", row, url=url)
+        assert timezone.now() - self.begin() < timedelta(minutes=1)
+        assert Totp.objects.get().is_enabled
+        assert "All logins of 1 user were ended." in text_of(superuser.get(url))
+
+    def test_tells_the_log_and_both_histories(self, superuser, admin_user, row, apply, url, caplog):
+        caplog.set_level(logging.INFO, "django_totp")
+        apply("end_sessions", row, url=url, reason="lost laptop")
+        (record,) = [record for record in caplog.records if record.name == "django_totp"]
+        assert record.event == "sessions_ended"
+        assert record.reason == f"administrator {admin_user.pk}: lost laptop"
+        entries = LogEntry.objects.all()
+        assert {entry.action_flag for entry in entries} == {CHANGE}
+        assert {(entry.content_type.model_class(), entry.object_id) for entry in entries} == {
+            (type(row), str(row.pk)),
+            (get_user_model(), str(row.user_id)),
+        }
+        messages = {entry.change_message for entry in entries}
+        assert messages == {"Ended all logins. lost laptop"}
+        history = superuser.get(f"{url}{row.pk}/history/")
+        assert "Ended all logins. lost laptop" in text_of(history)
+
+    def test_it_opens_nothing_so_nobody_is_refused(self, staff, admin_user, apply, url):
+        client = staff("view_totp", "view_account", "end_sessions")
+        own = get_user_model().objects.get(pk=client.session["_auth_user_id"])
+        rows = [
+            Totp.objects.create(user=user, secret_key="x")
+            if url == LIST
+            else Account.objects.create(user=user)
+            for user in (own, admin_user)
+        ]
+        page = text_of(apply("end_sessions", *rows, url=url, confirmed=False))
+        assert "Left alone" not in page
+        client.post(url, hidden_fields(page))
+        assert Account.objects.exclude(valid_from=None).count() == 2
+
+    def test_it_has_a_permission_of_its_own(self, staff, row, apply, url):
+        view = "view_totp" if url == LIST else "view_account"
+        client = staff(view, "reset_totp", "unlock_totp", "change_account", "delete_account")
+        assert "end_sessions" not in text_of(client.get(url))
+        apply("end_sessions", row, url=url)
+        assert self.begin() is None
+
+    def test_with_it(self, staff, row, apply, url):
+        client = staff("view_totp" if url == LIST else "view_account", "end_sessions")
+        options = re.findall(r'<option value="(\w+)"', text_of(client.get(url)))
+        assert options == ["end_sessions"]
+        apply("end_sessions", row, url=url)
+        assert self.begin() is not None
+
+
+class TestAccounts:
+    @pytest.fixture
+    def account(self, user):
+        return Account.objects.create(
+            user=user,
+            valid_from=datetime(2030, 1, 1, 12, tzinfo=UTC),
+            required_since=datetime(2031, 1, 1, 12, tzinfo=UTC),
+            exempt_until=date(2032, 1, 31),
+            exempt_reason="no <phone>",
+        )
+
+    @pytest.fixture(autouse=True)
+    def _utc(self, settings):
+        settings.TIME_ZONE = "UTC"
+
+    def test_a_row(self, superuser, account):
+        page = text_of(superuser.get(ACCOUNTS))
+        link = f'<a href="{ACCOUNTS}{account.pk}/change/">ada@example.com</a>'
+        assert link in page
+        cells = re.findall(r'<td class="field-(\w+)[^>]*>([^<]*)</td>', page)
+        assert dict(cells) == {
+            "logins_count_from": "Jan. 1, 2030, noon",
+            "must_enroll_since": "Jan. 1, 2031, noon",
+            "exempt_until": "Jan. 31, 2032",
+            "exempt_reason": "no &lt;phone&gt;",
+        }
+
+    def test_a_row_that_says_little(self, superuser, user):
+        Account.objects.create(user=user)
+        page = text_of(superuser.get(ACCOUNTS))
+        assert '<td class="field-logins_count_from">-</td>' in page
+        assert '<td class="field-exempt_until nowrap">-</td>' in page
+
+    def test_a_page(self, superuser, account):
+        page = text_of(superuser.get(f"{ACCOUNTS}{account.pk}/change/"))
+        for text in ("ada@example.com</a>", "Jan. 1, 2030, noon", "no &lt;phone&gt;"):
+            assert text in page
+        assert "deletelink" not in page
+        assert not re.search(r'<(input|select|textarea)[^>]*name="(?!csrf|_popup)', page)
+
+    def test_the_page_of_the_enrollment_shows_it_too(self, superuser, account, totp):
+        page = text_of(superuser.get(page_of(totp)))
+        assert "Logins count from:" in page
+        assert "Jan. 1, 2030, noon" in page
+        assert "Must enroll since:" in page
+        assert "Jan. 1, 2031, noon" in page
+        assert "Jan. 31, 2032 (no &lt;phone&gt;)" in page
+
+    def test_a_project_without_time_zones(self, account, totp, settings):
+        settings.USE_TZ, settings.TIME_ZONE = False, "Asia/Tokyo"
+        for row, pages in ((account, AccountAdmin), (totp, TotpAdmin)):
+            shown = pages(type(row), site).logins_count_from(row)
+            assert shown == "Jan. 1, 2030, 9 p.m."
+
+    def test_a_user_without_a_name(self, superuser, account, monkeypatch):
+        monkeypatch.setattr(get_user_model(), "get_username", nobody_but(account.user))
+        monkeypatch.setattr(get_user_model(), "__str__", lambda user: user.get_username())
+        get_user_model().objects.filter(pk=account.pk).update(email="post@example.com")
+        for url in (ACCOUNTS, f"{ACCOUNTS}{account.pk}/change/"):
+            assert ">post@example.com</a>" in text_of(superuser.get(url))
+
+    def test_statements_do_not_depend_on_the_number_of_rows(self, superuser, account, make_user):
+        def statements():
+            with CaptureQueriesContext(connection) as queries:
+                superuser.get(ACCOUNTS)
+            return len(queries)
+
+        few = statements()
+        for number in range(20):
+            Account.objects.create(user=make_user(f"user{number}"))
+        assert statements() == few
+
+    @pytest.mark.parametrize(("term", "count"), [("ada@example.com", 1), ("ADA", 1), ("emmy", 0)])
+    def test_search(self, superuser, account, make_user, term, count):
+        Account.objects.create(user=make_user("grace"))
+        assert len(names_on(superuser.get(ACCOUNTS, {"q": term}))) == count
+
+    def test_nothing_can_be_guessed_letter_by_letter(self, superuser, account):
+        assert superuser.get(ACCOUNTS, {"user__password__startswith": "x"}).status_code == 400
+
+    def test_nothing_can_be_changed(self, superuser, account):
+        page = f"{ACCOUNTS}{account.pk}/"
+        assert superuser.get(f"{ACCOUNTS}add/").status_code == 403
+        assert superuser.post(f"{page}change/", {"exempt_until": ""}).status_code == 403
+        assert superuser.post(f"{page}delete/", {"post": "yes"}).status_code == 403
+        data = {"action": "delete_selected", "_selected_action": [account.pk], "post": "yes"}
+        superuser.post(ACCOUNTS, data)
+        assert Account.objects.filter(exempt_until=date(2032, 1, 31)).exists()
+
+    def test_without_the_permission_there_is_no_page(self, staff, account):
+        client = staff("view_totp")
+        assert client.get(ACCOUNTS).status_code == 403
+        assert client.get(f"{ACCOUNTS}{account.pk}/change/").status_code == 403
+
+
 class TestPermissions:
     def test_without_any_there_is_no_page(self, staff, totp):
         client = staff()
@@ -694,9 +875,9 @@ class TestPermissions:
         staff("reset_totp")
         assert apply("reset_two_factor", totp).status_code == 403
 
-    def test_a_superuser_has_both_and_no_plain_delete(self, superuser, totp):
+    def test_a_superuser_has_all_and_no_plain_delete(self, superuser, totp):
         options = re.findall(r'<option value="(\w+)"', text_of(superuser.get(LIST)))
-        assert options == ["reset_two_factor", "end_the_wait"]
+        assert options == ["reset_two_factor", "end_the_wait", "end_sessions"]
 
 
 class TestDeletingUsers:
@@ -719,11 +900,13 @@ class TestDeletingUsers:
         return client
 
     def test_one(self, may_delete_users, users_url, totp):
+        Account.objects.create(user=totp.user)
         url = f"{users_url}{totp.user_id}/delete/"
         assert "Are you sure" in text_of(may_delete_users.get(url))
         assert may_delete_users.post(url, {"post": "yes"}).status_code == 302
         assert not Totp.objects.exists()
         assert not BackupCode.objects.exists()
+        assert not Account.objects.exists()
 
     def test_several(self, may_delete_users, users_url, totp, enroll, apply):
         users = [totp.user, enroll("grace2").user]
@@ -751,6 +934,7 @@ def test_no_page_shows_a_secret(superuser, totp, enrolled_user, secret, backup_c
         superuser.get(page_of(totp)),
         apply("reset_two_factor", totp, confirmed=False),
         apply("end_the_wait", totp, confirmed=False),
+        apply("end_sessions", totp, confirmed=False),
         apply("end_the_wait", totp, reason="why", confirmed=True) and superuser.get(LIST),
         superuser.get(f"{LIST}{totp.pk}/history/"),
     ]

@@ -224,10 +224,10 @@ def test_adoption_is_no_news(user, old_codes, caplog):
 
 @pytest.mark.parametrize("name", ["totp-disable", "totp-create"])
 def test_a_process_of_1_1_confirms_at_the_worst_moment(
-    pending_user, secret, signed_in, settings, monkeypatch, name
+    pending_user, secret, sign_in, monkeypatch, name
 ):
     """It moves no version, and yet what it has switched on is neither removed nor replaced."""
-    settings.TOTP_REAUTHENTICATE = True
+    signed_in = sign_in(pending_user, "pwd")  # which is no proof beside an enrollment
     totp = row()
     confirm = lambda: BackupCode.objects.create(totp=totp, code=encrypt(OLD_CODE))  # noqa: E731
     monkeypatch.setattr(adoption, "_has_codes", at_first(False, confirm, adoption._has_codes))

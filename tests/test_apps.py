@@ -49,6 +49,7 @@ def test_the_app_has_the_label_of_its_tables():
     assert {model._meta.db_table for model in config.get_models()} == {
         "django_totp_totp",
         "django_totp_backupcode",
+        "django_totp_account",
     }
     assert config.default_auto_field == "django.db.models.BigAutoField"
 

@@ -1,19 +1,12 @@
 """The second factor of a login: challenge tokens, and the codes that answer them."""
 
-import copy
-import inspect
-import uuid
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 
 import pytest
-from django.contrib.auth import get_user_model
-from django.contrib.auth.signals import user_login_failed
 from django.core import signing
 from django.core.signing import BadSignature, SignatureExpired
-from django.test import RequestFactory
-from rest_framework.request import Request
 from rest_framework_simplejwt.tokens import AccessToken, RefreshToken
 
 from django_totp import auth
@@ -24,7 +17,6 @@ from django_totp.auth import (
     generate_challenge_token,
     get_user_from_challenge_token,
     is_totp_enabled,
-    reauthenticate,
     verify_challenge_token,
 )
 from django_totp.backup_code_utils import rotate_backup_codes, store_backup_codes
@@ -34,7 +26,6 @@ from django_totp.exceptions import (
     InvalidBackupCode,
     InvalidChallenge,
     InvalidTotpCode,
-    ReauthenticationRequired,
     TooManyAttempts,
     TotpNotEnabled,
 )
@@ -457,103 +448,3 @@ def test_a_login_costs_one_query_and_one_update(
 ):
     with django_assert_max_num_queries(2):
         finish_login(challenge, otp_code=otp(secret))
-
-
-# --- A fresh proof ---
-
-
-@pytest.fixture
-def failed_logins():
-    """Return the credentials and requests that Django was told of as failed logins."""
-    calls = []
-
-    def receive(sender, credentials, request, **arguments):
-        calls.append((credentials, request))
-
-    user_login_failed.connect(receive)
-    yield calls
-    user_login_failed.disconnect(receive)
-
-
-@pytest.fixture
-def proofs(secret, otp, backup_codes, password):
-    return {"otp_code": otp(secret), "backup_code": backup_codes[0], "password": password}
-
-
-@pytest.mark.parametrize("name", ["otp_code", "backup_code", "password"])
-def test_each_proof_is_enough(enrolled_user, proofs, name):
-    assert reauthenticate(enrolled_user, **{name: proofs[name]}) is None
-
-
-@pytest.mark.parametrize("name", ["otp_code", "backup_code"])
-def test_a_code_is_one_proof(enrolled_user, proofs, name):
-    reauthenticate(enrolled_user, **{name: proofs[name]})
-    with pytest.raises(ReauthenticationRequired):
-        reauthenticate(enrolled_user, **{name: proofs[name]})
-
-
-@pytest.mark.parametrize("name", ["otp_code", "backup_code", "password"])
-def test_a_wrong_proof_is_not_enough(enrolled_user, name):
-    with pytest.raises(ReauthenticationRequired):
-        reauthenticate(enrolled_user, **{name: "wrong"})
-
-
-def test_no_proof_is_not_enough(enrolled_user, failed_logins):
-    with pytest.raises(ReauthenticationRequired):
-        reauthenticate(enrolled_user)
-    assert failed_logins == []
-
-
-def test_a_wrong_code_beside_a_right_password_is_not_enough(enrolled_user, password):
-    with pytest.raises(ReauthenticationRequired):
-        reauthenticate(enrolled_user, otp_code="wrong", password=password)
-    assert totp().failures == 1
-
-
-def test_codes_wait_here_too(enrolled_user, proofs):
-    Totp.objects.update(failures=100)
-    with pytest.raises(TooManyAttempts):
-        reauthenticate(enrolled_user, otp_code=proofs["otp_code"])
-    assert reauthenticate(enrolled_user, backup_code=proofs["backup_code"]) is None
-
-
-def test_the_password_of_somebody_else_is_not_enough(enrolled_user, make_user):
-    change_password(make_user("grace"))
-    with pytest.raises(ReauthenticationRequired):
-        reauthenticate(enrolled_user, password="another password")
-
-
-def test_the_user_whom_a_backend_finds_must_be_the_same(
-    enrolled_user, make_user, password, monkeypatch
-):
-    users = [enrolled_user, make_user("grace")]
-    for user, found in (users, reversed(users)):
-        monkeypatch.setattr(auth, "authenticate", lambda request, found=found, **_: found)
-        with pytest.raises(ReauthenticationRequired):
-            reauthenticate(user, password=password)
-
-
-def test_the_same_user_read_twice_is_the_same(user, password, monkeypatch):
-    again = copy.copy(user)
-    user.pk, again.pk = (uuid.UUID(int=1) for _ in range(2))
-    monkeypatch.setattr(auth, "authenticate", lambda request, **_: again)
-    assert reauthenticate(user, password=password) is None
-
-
-@pytest.mark.parametrize("function", [finish_login, reauthenticate])
-def test_proofs_are_given_by_name_and_the_rest_as_the_caller_likes(function):
-    first, *others = inspect.signature(function).parameters.values()
-    assert first.kind == first.POSITIONAL_OR_KEYWORD
-    assert {other.kind for other in others} == {first.KEYWORD_ONLY}
-
-
-@pytest.mark.parametrize("wrap", [lambda request: request, Request])
-def test_a_wrong_password_is_a_failed_login_to_django(enrolled_user, failed_logins, wrap):
-    """So that what limits passwords, django-axes for one, limits them here as well."""
-    request = RequestFactory().post("/")
-    with pytest.raises(ReauthenticationRequired):
-        reauthenticate(enrolled_user, password="wrong", request=wrap(request))
-    [(credentials, told)] = failed_logins
-    name = get_user_model().USERNAME_FIELD
-    assert credentials[name] == enrolled_user.get_username()
-    assert told is request

@@ -183,7 +183,8 @@ def test_each_change_of_an_enrollment_is_logged(log, sign_in, user, otp):
 
 def test_a_password_as_a_proof_is_logged(log, settings, sign_in, password, enrolled_user):
     settings.TOTP_REAUTHENTICATE = True
-    client, pk = sign_in(enrolled_user), str(enrolled_user.pk)
+    client, pk = sign_in(enrolled_user, "pwd", "otp"), str(enrolled_user.pk)
+    settings.TOTP_REAUTHENTICATE_MAX_AGE = 0
     client.post(reverse("totp-disable"), {"password": "wrong"})
     assert log() == [("verification_failed", pk, "password")]
     client.post(reverse("totp-rotate-backup-codes"), {"password": password})

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth import get_user_model
 from django.core.checks import Tags, run_checks
 from django.core.management import call_command
@@ -14,12 +15,14 @@ from django.test import modify_settings
 from django.urls import include, path
 from rest_framework.authentication import BasicAuthentication, SessionAuthentication
 from rest_framework.views import APIView
+from rest_framework_simplejwt.authentication import JWTAuthentication
 from rest_framework_simplejwt.serializers import (
     TokenObtainPairSerializer,
     TokenObtainSlidingSerializer,
 )
 from rest_framework_simplejwt.tokens import AccessToken, RefreshToken, SlidingToken, api_settings
 
+from django_totp.authentication import StandingMixin
 from django_totp.checks.settings import MISTAKES, WEAKNESSES, YEAR
 from django_totp.encryption import MAKE_A_KEY
 from django_totp.models import BackupCode
@@ -56,6 +59,8 @@ WRONG = {
         {None: "x"},
         {"x": 1},
     ],
+    "TOTP_REQUIRED_FOR": ["everyone", b"staff", {"staff"}, 1, [None], ["staff", 1], {}],
+    "TOTP_GRACE_PERIOD": [-1, True, "86400", 1.5, YEAR + 1],
 }
 RIGHT = {
     "TOTP_ISSUER": ["MyApp", "Ünïcode: a name", "x" * 200, "é" * 33],
@@ -74,6 +79,8 @@ RIGHT = {
     "TOTP_REAUTHENTICATE": [True, False],
     "TOTP_REAUTHENTICATE_MAX_AGE": [0, YEAR],
     "TOTP_AUDIT_ALLOWED": [{}, {ADMIN_LOGIN: "Only from the office."}],
+    "TOTP_REQUIRED_FOR": [[], ()],
+    "TOTP_GRACE_PERIOD": [0, YEAR],
 }
 WEAK = {
     "TOTP_ISSUER": ["MyApp"],
@@ -107,6 +114,10 @@ def messages(*, deploy=False):
 
 def ids(*, deploy=False):
     return [message.id for message in messages(deploy=deploy)]
+
+
+def named(cls):
+    return f"{cls.__module__}.{cls.__qualname__}"
 
 
 def urls(*patterns):
@@ -244,6 +255,131 @@ def test_no_check_raises_whatever_the_settings_are(settings, value):
     for name in names:
         setattr(settings, name, value)
     assert len(ids(deploy=True)) > 5
+
+
+# --- Who must have a second factor ---
+
+AUTHENTICATION = "rest_framework_simplejwt.authentication"
+OURS = "django_totp.authentication.JWTAuthentication"
+
+
+def must_have_one(user):
+    return True
+
+
+NO_FUNCTION = "no function"
+
+
+class OwnAuthentication(JWTAuthentication):
+    pass
+
+
+class OwnThatAsks(StandingMixin, OwnAuthentication):
+    pass
+
+
+@pytest.fixture
+def authenticate_by(settings):
+    """Return a function that sets the classes by which REST framework authenticates."""
+
+    def authenticate_by(*classes):
+        names = [cls if isinstance(cls, str) else named(cls) for cls in classes]
+        settings.REST_FRAMEWORK = {
+            **settings.REST_FRAMEWORK,
+            "DEFAULT_AUTHENTICATION_CLASSES": names,
+        }
+
+    return authenticate_by
+
+
+@pytest.fixture
+def asks(authenticate_by):
+    authenticate_by(OURS)
+
+
+@pytest.mark.usefixtures("asks")
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["everyone"],
+        ("staff", "superusers"),
+        ["group:a group: the first", "tests.test_checks.must_have_one"],
+    ],
+)
+def test_words_that_can_be_asked(settings, words):
+    settings.TOTP_REQUIRED_FOR = words
+    assert ids() == []
+
+
+@pytest.mark.usefixtures("asks")
+@pytest.mark.parametrize(
+    ("word", "wrong"),
+    [
+        ("stuff", "which is no word of it"),
+        ("Staff", "which is no word of it"),
+        ("", "which is no word of it"),
+        ("group:", "a group without a name"),
+        ("group: ", "a group without a name"),
+        ("tests.test_checks.no_such_function", "which cannot be imported (ImportError)"),
+        ("tests.no_such_module.f", "which cannot be imported (ModuleNotFoundError)"),
+        ("..", "which cannot be imported ("),
+        ("tests.test_checks.NO_FUNCTION", "which cannot be called"),
+    ],
+)
+def test_a_word_that_cannot_be_asked(settings, word, wrong):
+    settings.TOTP_REQUIRED_FOR = ["everyone", word]
+    [error] = messages()
+    assert error.id == "django_totp.E025"
+    assert error.msg.startswith(f"TOTP_REQUIRED_FOR names {word!r}, {wrong}")
+    assert "'everyone', 'staff', 'superusers', 'group:NAME', and the dotted path" in error.hint
+    assert error.is_serious()
+
+
+@pytest.mark.usefixtures("asks")
+@pytest.mark.parametrize(
+    ("word", "lacking"),
+    [("staff", "is_staff"), ("superusers", "is_superuser"), ("group:editors", "groups")],
+)
+def test_a_user_model_that_lacks_what_a_word_asks(settings, monkeypatch, word, lacking):
+    class Person:
+        _meta = LogEntry._meta
+
+    monkeypatch.setattr("django_totp.checks.policy.get_user_model", lambda: Person)
+    monkeypatch.setattr("django_totp.policy.get_user_model", lambda: Person)
+    settings.TOTP_REQUIRED_FOR = ["everyone", "tests.test_checks.must_have_one", word]
+    [error] = messages()
+    assert error.id == "django_totp.E026"
+    assert error.msg == f"TOTP_REQUIRED_FOR names {word!r}, and admin.LogEntry has no {lacking!r}."
+    assert error.is_serious()
+
+
+@pytest.mark.parametrize(
+    ("classes", "named_in_it"),
+    [
+        ([f"{AUTHENTICATION}.JWTAuthentication"], ["JWTAuthentication"]),
+        ([f"{AUTHENTICATION}.JWTStatelessUserAuthentication"], ["JWTStatelessUserAuthentication"]),
+        ([OURS, OwnAuthentication], ["OwnAuthentication"]),
+        ([OURS, OwnThatAsks, SessionAuthentication], []),
+        (["tests.no_such_module.Authentication"], []),
+        ([], []),
+    ],
+)
+def test_authentication_that_does_not_ask(settings, authenticate_by, classes, named_in_it):
+    authenticate_by(*classes)
+    assert "django_totp.W017" not in ids()
+    settings.TOTP_REQUIRED_FOR = ["everyone"]
+    found = [message for message in messages() if message.id == "django_totp.W017"]
+    assert len(found) == len(named_in_it)
+    for warning, name in zip(found, named_in_it, strict=True):
+        assert f".{name} in REST_FRAMEWORK['DEFAULT_AUTHENTICATION_CLASSES']" in warning.msg
+        assert OURS in warning.hint
+        assert not warning.is_serious()
+
+
+def test_authentication_does_not_matter_without_our_urls(settings):
+    settings.TOTP_REQUIRED_FOR = ["everyone"]
+    settings.ROOT_URLCONF = urls()
+    assert ids() == []
 
 
 # --- The throttle ---
@@ -466,10 +602,6 @@ class ObtainByItself:
     @staticmethod
     def get_token(user):
         return RefreshToken.for_user(user)
-
-
-def named(cls):
-    return f"{cls.__module__}.{cls.__qualname__}"
 
 
 @pytest.fixture

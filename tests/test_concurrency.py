@@ -8,8 +8,19 @@ from collections import Counter
 from functools import partial
 
 import pytest
+from django.utils import timezone
 
-from django_totp.auth import finish_login, generate_challenge_token
+from django_totp.assurance import Standing, accounts, new_login, standing
+from django_totp.auth import (
+    end_sessions,
+    finish_login,
+    finish_owed_enrollment,
+    generate_challenge_token,
+    next_step,
+    reset_totp,
+    start_owed_enrollment,
+    step_up,
+)
 from django_totp.backup_code_utils import (
     generate_backup_codes,
     rotate_backup_codes,
@@ -26,7 +37,8 @@ from django_totp.exceptions import (
     TotpNotEnabled,
     TotpNotEnrolled,
 )
-from django_totp.models import BackupCode, Totp
+from django_totp.models import Account, BackupCode, Totp
+from django_totp.policy import required_from
 from django_totp.totp import (
     TotpSetup,
     confirm_totp_setup,
@@ -246,3 +258,65 @@ def test_accounts_do_not_hold_each_other_up(make_user, otp):
         store_backup_codes(user, [])
     uses = [partial(verify_totp_code, user, otp(secret)) for user, secret in secrets.items()]
     assert kinds(at_once(*uses)) == {True: CROWD}
+
+
+# --- The end of logins ---
+
+
+@pytest.mark.parametrize("attempt", ROUNDS)
+@pytest.mark.parametrize("was_there", [False, True])
+def test_all_who_end_logins_at_once_succeed(user, was_there, attempt):
+    if was_there:
+        Account.objects.create(user=user, required_since=timezone.now())
+    login = new_login(user, "pwd")
+    assert kinds(at_once(*[partial(end_sessions, user)] * CROWD)) == {None: CROWD}
+    assert standing(accounts().get(pk=user.pk), login) is Standing.OUTDATED
+
+
+@pytest.mark.parametrize("attempt", ROUNDS)
+def test_of_many_resets_one_resets(enrolled_user, attempt):
+    answers = at_once(*[partial(reset_totp, enrolled_user)] * CROWD)
+    assert kinds(answers) == {None: 1, TotpNotEnrolled: CROWD - 1}
+    assert not Totp.objects.exists()
+    assert Account.objects.get().valid_from is not None
+
+
+@pytest.mark.parametrize("attempt", ROUNDS)
+def test_a_reset_beside_a_confirmation_leaves_nothing(pending_user, secret, otp, attempt):
+    reset, *answers = at_once(
+        partial(reset_totp, pending_user),
+        *[partial(confirm_totp_setup, pending_user, otp(secret))] * 3,
+        partial(end_sessions, pending_user),
+    )
+    assert reset is None
+    assert errors(answers) <= {TotpNotEnrolled, TotpAlreadyExists}
+    assert not Totp.objects.exists()
+
+
+@pytest.mark.parametrize("attempt", ROUNDS)
+def test_a_step_up_is_one_use_of_a_code(enrolled_user, secret, otp, patient, attempt):
+    login = new_login(enrolled_user, "pwd")
+    step = partial(step_up, lambda: accounts().get(pk=enrolled_user.pk), login)
+    answers = at_once(*[partial(step, otp_code=otp(secret))] * CROWD)
+    assert errors(answers) == {InvalidTotpCode}
+    [(_user, stepped_up)] = [one for one in answers if not isinstance(one, Exception)]
+    assert stepped_up.has_second_factor
+    assert totp().verifications == 1
+
+
+def test_an_owed_enrollment_is_finished_once(settings, user, otp, patient):
+    settings.TOTP_REQUIRED_FOR = ["everyone"]
+    token = next_step(user).challenge
+    code = otp(start_owed_enrollment(token).secret)
+    answers = at_once(*[partial(finish_owed_enrollment, token, code)] * CROWD)
+    assert errors(answers) <= {InvalidChallenge, TotpAlreadyExists}
+    [(owner, codes)] = [one for one in answers if not isinstance(one, Exception)]
+    assert owner == user
+    assert unused_codes() == sorted(codes)
+
+
+def test_the_first_who_finds_that_a_factor_is_owed_is_right(settings, user):
+    settings.TOTP_REQUIRED_FOR = ["everyone"]
+    answers = at_once(*[partial(required_from, user)] * CROWD)
+    assert errors(answers) == set()
+    assert Account.objects.get().required_since in answers

@@ -24,6 +24,8 @@ SETTINGS = [
     ("TOTP_FAILURE_CAP", 100, None),
     ("TOTP_REAUTHENTICATE", False, True),
     ("TOTP_REAUTHENTICATE_MAX_AGE", 300, 60),
+    ("TOTP_REQUIRED_FOR", [], ["everyone"]),
+    ("TOTP_GRACE_PERIOD", 0, 86400),
     ("TOTP_AUDIT_ALLOWED", {}, {"a finding": "a reason"}),
 ]
 

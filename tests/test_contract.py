@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -25,6 +25,7 @@ from django.core.management import call_command
 from django.core.signing import BadSignature, SignatureExpired
 from django.db import IntegrityError, models, transaction
 from django.urls import include, path, reverse
+from django.utils import timezone
 from rest_framework.authentication import SessionAuthentication
 from rest_framework.test import APIClient
 from rest_framework.views import APIView
@@ -54,11 +55,15 @@ urlpatterns = [
 ]
 
 FIELDS = {
-    "totp-confirm": ["input_code"],
+    "totp-create": ["password"],
+    "totp-confirm": ["input_code", "password"],
     "totp-disable": ["otp_code", "backup_code", "password"],
     "totp-rotate-backup-codes": ["otp_code", "backup_code", "password"],
     "jwt-create": ["", "password"],  # the first is named as the user model has it
     "jwt-totp-verify": ["totp_challenge_token", "otp_code", "backup_code"],
+    "jwt-totp-create": ["totp_challenge_token"],
+    "jwt-totp-confirm": ["totp_challenge_token", "input_code"],
+    "jwt-step-up": ["refresh", "otp_code", "backup_code"],
     "jwt-refresh": ["refresh"],
     "jwt-verify": ["token"],
 }
@@ -1052,10 +1057,12 @@ class TestPromisesOfTheHttpApi:
     )
     def test_bodies_that_are_not_objects(self, hostile, name, body):
         response = hostile(name, body)
-        if name == "totp-create":  # which reads no body
-            assert response.status_code == 201
-        else:
-            assert_error(response, 400)
+        assert_error(response, 400)
+
+    @pytest.mark.parametrize("body", ["[]", "null", "{", "text"])
+    def test_create_reads_no_body_unless_it_asks_for_a_password(self, url, sign_in, user, body):
+        response = sign_in(user).post(url("totp-create"), body, content_type="application/json")
+        assert response.status_code == 201
 
     @pytest.mark.parametrize(("name", "field"), [(n, f) for n, fs in FIELDS.items() for f in fs])
     @pytest.mark.parametrize(
@@ -1136,23 +1143,35 @@ class TestPromisesOfTheHttpApi:
         def _on(self, settings):
             settings.TOTP_REAUTHENTICATE = True
 
+        @pytest.fixture
+        def act(self, url, sign_in, clock):
+            """Return a function that calls with a login whose second factor is not recent."""
+
+            def act(name, body, *, user):
+                hour_ago = timezone.now() - timedelta(hours=1)
+                Totp.objects.filter(confirmed_at__isnull=False).update(confirmed_at=hour_ago)
+                client = sign_in(user, "pwd", "otp", age=300)
+                return client.post(url(name), body, format="json")
+
+            return act
+
         @pytest.mark.parametrize("kind", ["otp_code", "backup_code", "password"])
         def test_a_fresh_proof(
-            self, call, enrolled_user, secret, otp, backup_codes, password, name, kind
+            self, act, enrolled_user, secret, otp, backup_codes, password, name, kind
         ):
             proofs = {
                 "otp_code": otp(secret),
                 "backup_code": backup_codes[0],
                 "password": password,
             }
-            response = call(name, {kind: proofs[kind]}, user=enrolled_user)
+            response = act(name, {kind: proofs[kind]}, user=enrolled_user)
             assert response.status_code in (200, 204)
 
         @pytest.mark.parametrize(
             "body", [{}, {"otp_code": "0"}, {"backup_code": "0"}, {"password": "wrong"}]
         )
-        def test_no_proof(self, call, enrolled_user, name, body):
-            refused = assert_error(call(name, body, user=enrolled_user), 403)
+        def test_no_proof(self, act, enrolled_user, name, body):
+            refused = assert_error(act(name, body, user=enrolled_user), 403)
             assert refused["code"] == "reauthentication_required"
             assert auth.is_totp_enabled(enrolled_user)
 

@@ -23,8 +23,10 @@ from rest_framework_simplejwt.tokens import AccessToken, RefreshToken, api_setti
 from django_totp import exceptions, urls
 from django_totp.backup_code_utils import rotate_backup_codes, store_backup_codes
 from django_totp.conf import conf
+from django_totp.permissions import HasSecondFactor
 from django_totp.totp import create_totp_setup, verify_totp_code
 from django_totp.urls import jwt
+from django_totp.views import api as api_views
 from django_totp.views import base
 from tests import markdown, replay
 
@@ -32,7 +34,7 @@ from tests import markdown, replay
 @pytest.fixture
 def http_users(make_user: Callable[..., AbstractBaseUser]) -> dict[str, AbstractBaseUser]:
     """Return the users of docs/http-api.md: no TOTP, TOTP, and TOTP while codes wait."""
-    users = {name: make_user(name) for name in ("ada", "grace", "alan")}
+    users = {name: make_user(name) for name in ("ada", "mary", "grace", "alan")}
     for name in ("grace", "alan"):
         create_totp_setup(users[name])
         store_backup_codes(users[name], [])
@@ -61,7 +63,7 @@ def test_the_examples_of_the_http_api(http_users: dict[str, AbstractBaseUser]) -
 def _as_it_says(section: str) -> ExitStack:
     """Return the settings with which ``section`` begins: "With `NAME = value`"."""
     stack = ExitStack()
-    for name, value in re.findall(r"With `(TOTP_\w+) = (\w+)`", section):
+    for name, value in re.findall(r"[Ww]ith `(TOTP_\w+) = ([^`]+)`", section):
         stack.enter_context(override_settings(**{name: ast.literal_eval(value)}))
     return stack
 
@@ -150,7 +152,19 @@ def _refresh_of_an_old_password(api: APIClient) -> Any:
         return api.post("/api/jwt/refresh/", {"refresh": str(refresh)})
 
 
+def _at_a_view_that_wants_a_second_factor(api: APIClient) -> Any:
+    model = get_user_model()
+    name = {model.USERNAME_FIELD: f"{uuid.uuid4().hex}@example.com"}
+    user = model._default_manager.create_user(**name, password="x")
+    create_totp_setup(user)
+    store_backup_codes(user, [])
+    with mock.patch.object(api_views.TotpStatusView, "permission_classes", (HasSecondFactor,)):
+        token = AccessToken.for_user(user)
+        return api.get("/api/totp/", HTTP_AUTHORIZATION=f"Bearer {token}")
+
+
 OTHER_CODES = {
+    "insufficient_user_authentication": _at_a_view_that_wants_a_second_factor,
     "authentication_failed": _signed_in_as({"not": "a key"}),
     "user_inactive": _signed_in_as("4711" * 8),
     "password_changed": _refresh_of_an_old_password,

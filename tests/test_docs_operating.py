@@ -1,12 +1,14 @@
 """docs/operating.md: its commands, actions and permissions are those of the code."""
 
 import re
+from dataclasses import fields
 
 from django.contrib import admin
 from django.core.management import get_commands
 
-from django_totp.admin import RESET, UNLOCK, TotpAdmin
-from django_totp.models import Totp
+from django_totp.admin import END_SESSIONS, RESET, UNLOCK, TotpAdmin
+from django_totp.models import Account, Totp
+from django_totp.operations.support import Duty
 
 from .markdown import ROOT
 
@@ -20,8 +22,16 @@ def test_names_every_command():
 
 def test_names_the_actions_and_their_permissions():
     rows = re.findall(r"^\| ([A-Z][^|`]+) \| `(\w+)` \|", PAGE, re.MULTILINE)
-    assert {title for title, _ in rows} == {str(RESET.title), str(UNLOCK.title)}
-    assert {name for _, name in rows} == {name for name, _ in Totp._meta.permissions}
+    assert {title for title, _ in rows} == {
+        str(remedy.title) for remedy in (RESET, UNLOCK, END_SESSIONS)
+    }
+    permissions = [*Totp._meta.permissions, *Account._meta.permissions]
+    assert {name for _, name in rows} == {name for name, _ in permissions}
+
+
+def test_names_every_number_of_the_report():
+    rows = re.findall(r"^\| `(\w+)` \| ", PAGE, re.MULTILINE)
+    assert rows == [field.name for field in fields(Duty)]
 
 
 def test_the_subclass_works():

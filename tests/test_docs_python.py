@@ -11,6 +11,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +23,18 @@ from django.core import mail
 from django.dispatch import Signal
 from django.test import override_settings
 from rest_framework.test import APIClient
+from rest_framework_simplejwt.tokens import RefreshToken
 
 import django_totp
 from django_totp import signals
-from django_totp.auth import generate_challenge_token, reauthenticate
+from django_totp.auth import end_sessions, generate_challenge_token
 from django_totp.backup_code_utils import BackupCodeGuess, rotate_backup_codes
 from django_totp.conf import conf
 from django_totp.encryption import decrypt, generate_fernet_key
 from django_totp.exceptions import ReauthenticationRequired
 from django_totp.models import Totp
+from django_totp.operations.support import end_exemption, exempt
+from django_totp.reauthentication import reauthenticate
 from django_totp.totp import (
     Confirmation,
     TotpGuess,
@@ -188,13 +192,17 @@ def _live(user: AbstractBaseUser) -> None:
     Totp.objects.filter(user_id=user.pk).update(last_used_step=2**33)  # by a clock that was ahead
     _second_step(user, otp_code=app.now())
     end_wait(user)
-    rotate_backup_codes(user)
+    _step_up(user, otp_code=app.now())
+    _step_up(user, backup_code=rotate_backup_codes(user)[0])
     for _ in range(conf.TOTP_FAILURE_LIMIT + 2):
         _second_step(user, otp_code="12345")
     end_wait(user)
     with pytest.raises(ReauthenticationRequired):
         reauthenticate(user, password="a wrong one")
     reauthenticate(user, password="correct horse battery staple")
+    end_sessions(user)
+    exempt(user, date.max, reason="")
+    end_exemption(user)
     disable_totp(user)
 
 
@@ -206,6 +214,11 @@ def _first_step(user: AbstractBaseUser, password: str) -> None:
 def _second_step(user: AbstractBaseUser, **codes: str) -> None:
     body = {"totp_challenge_token": generate_challenge_token(user), **codes}
     APIClient().post("/api/jwt/totp/verify/", body, format="json")
+
+
+def _step_up(user: AbstractBaseUser, **codes: str) -> None:
+    body = {"refresh": str(RefreshToken.for_user(user)), **codes}
+    assert APIClient().post("/api/jwt/step_up/", body, format="json").status_code == 200
 
 
 def _wrong_code(app: pyotp.TOTP) -> str:

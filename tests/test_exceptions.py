@@ -31,6 +31,28 @@ ERRORS = [
         "reauthentication_required",
         "Confirm that it is you: send a valid otp_code, backup_code or password.",
     ),
+    (exceptions.LoginOutdated, "login_outdated", "This login was ended. Log in again."),
+    (
+        exceptions.SecondFactorRequired,
+        "second_factor_required",
+        "This login lacks the second factor. Confirm it with a code, or log in again.",
+    ),
+    (
+        exceptions.EnrollmentRequired,
+        "enrollment_required",
+        "This account must have two-factor authentication. Log in again to set it up.",
+    ),
+    (
+        exceptions.TotpRequired,
+        "totp_required",
+        "This account must have two-factor authentication: it cannot be turned off.",
+    ),
+    (
+        exceptions.PolicyUnavailable,
+        "policy_unavailable",
+        "It cannot be told now whether this account must have two-factor authentication. Try "
+        "again later.",
+    ),
     (exceptions.InvalidChallenge, "invalid_challenge", "Invalid or expired challenge token."),
     (exceptions.ExpiredChallenge, "invalid_challenge", "Invalid or expired challenge token."),
 ]

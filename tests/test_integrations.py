@@ -194,6 +194,7 @@ class TestDjango:
 @pytest.mark.parametrize(
     ("cases", "environment"),
     [
+        ("authtoken", {}),
         ("axes", {}),
         ("blacklist", {}),
         ("replica", {}),

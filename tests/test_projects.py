@@ -26,7 +26,9 @@ from django_totp.exceptions import (
     TooManyAttempts,
     TotpNotEnrolled,
 )
-from django_totp.models import BackupCode, Totp, aware
+from django_totp.models import BackupCode, Totp
+from django_totp.moments import aware
+from django_totp.reauthentication import FreshProof, reauthenticate
 from django_totp.signals import totp_created
 from django_totp.totp import (
     confirm_totp_setup,
@@ -72,7 +74,7 @@ def test_a_proof_and_its_action_are_one_step(
     """Somebody else's wrong code in between takes neither the proof nor the action away."""
     proofs = {"otp_code": otp(secret), "backup_code": backup_codes[0], "password": password}
     act_after_reading(monkeypatch, lambda: verify_totp_code(enrolled_user, "wrong"))
-    act(enrolled_user, proof=auth.FreshProof(enrolled_user, **{kind: proofs[kind]}))
+    act(enrolled_user, proof=FreshProof(enrolled_user, **{kind: proofs[kind]}))
     assert Totp.objects.exists() is (act is rotate_backup_codes)
     assert not BackupCode.objects.filter(is_used=True).exists()
 
@@ -81,12 +83,12 @@ def test_a_proof_and_its_action_are_one_step(
 @pytest.mark.parametrize("proof", [{}, {"otp_code": "1"}, {"backup_code": "1"}, {"password": "1"}])
 def test_without_a_good_proof_nothing_is_done(enrolled_user, act, proof):
     with pytest.raises(ReauthenticationRequired):
-        act(enrolled_user, proof=auth.FreshProof(enrolled_user, **proof))
+        act(enrolled_user, proof=FreshProof(enrolled_user, **proof))
     assert BackupCode.objects.count() == 10
     assert row().failures == ("otp_code" in proof or "backup_code" in proof)
 
 
-@pytest.mark.parametrize("act", [disable_totp, end_wait])
+@pytest.mark.parametrize("act", [auth.reset_totp, end_wait])
 def test_only_what_was_seen_is_acted_upon(pending_user, secret, otp, act):
     seen = row()
     confirm_totp_setup(pending_user, otp(secret))
@@ -111,7 +113,7 @@ class Undone(Exception):
         lambda user: verify_totp_code(user, "1"),
         lambda user: verify_backup_code(user, "1"),
         lambda user: auth.finish_login(auth.generate_challenge_token(user), otp_code="1"),
-        lambda user: auth.reauthenticate(user, otp_code="1"),
+        lambda user: reauthenticate(user, otp_code="1"),
     ],
 )
 def test_a_guess_in_somebody_elses_transaction_is_told(enrolled_user, caplog, guess):
@@ -459,7 +461,7 @@ def test_a_password_that_was_changed_meanwhile_stays_changed(enrolled_user, pass
     stale = get_user_model()._default_manager.get(pk=enrolled_user.pk)
     enrolled_user.set_password("a new one")
     enrolled_user.save()
-    auth.reauthenticate(stale, password="a new one")
+    reauthenticate(stale, password="a new one")
     enrolled_user.refresh_from_db()
     assert enrolled_user.check_password("a new one")
 

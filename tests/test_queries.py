@@ -19,7 +19,9 @@ from rest_framework.views import APIView
 from rest_framework_simplejwt.authentication import JWTStatelessUserAuthentication
 from rest_framework_simplejwt.tokens import AccessToken, RefreshToken, api_settings
 
-from django_totp.auth import generate_challenge_token
+from django_totp.auth import generate_challenge_token, next_step
+from django_totp.encryption import decrypt
+from django_totp.models import Totp
 from tests.endpoints import GET, wrong_code
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -129,6 +131,30 @@ def test_refresh_with_a_check_of_the_password(monkeypatch, rotation, cost, api, 
     monkeypatch.setattr(api_settings, "CHECK_REVOKE_TOKEN", True)
     refresh = str(RefreshToken.for_user(user))
     assert cost(api, "jwt-refresh", 200, refresh=refresh) == REFRESH
+
+
+def test_step_up(cost, api, enrolled_user, secret, otp):
+    """One more than a refresh that rotates: the row is moved."""
+    refresh = str(RefreshToken.for_user(enrolled_user))
+    sql, transactions = REFRESH
+    body = {"refresh": refresh, "otp_code": otp(secret)}
+    assert cost(api, "jwt-step-up", 200, **body) == (sql + 1, transactions)
+
+
+def test_an_owed_enrollment(settings, cost, api, user, credentials, otp):
+    settings.TOTP_REQUIRED_FOR = ["everyone"]
+    cost(api, "jwt-create", 200, **credentials)  # the first notes that it is owed
+    assert cost(api, "jwt-create", 200, **credentials) == (2, 0)
+    challenge = {"totp_challenge_token": next_step(user).challenge}
+    assert cost(api, "jwt-totp-create", 201, **challenge) == (3, 2)
+    code = otp(decrypt(Totp.objects.get().secret_key))
+    made = cost(api, "jwt-totp-confirm", 200, **challenge, input_code=code)
+    assert made == (6 + TOKENS, 2)  # one to see that the pending row is none of 1.1.x
+
+
+def test_a_login_in_groups_that_must_have_a_factor(settings, cost, api, credentials):
+    settings.TOTP_REQUIRED_FOR = ["staff", "group:editors"]
+    assert cost(api, "jwt-create", 200, **credentials) == (2 + TOKENS, 0)
 
 
 def test_verify(cost, api, user):

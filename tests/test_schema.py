@@ -11,29 +11,46 @@ import pytest
 import yaml
 from django.contrib.auth import get_user_model
 from django.core.management import call_command
+from django.test import override_settings
 from django.urls import include, path, resolve
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.settings import patched_settings
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework.authentication import SessionAuthentication
+from rest_framework.decorators import action, api_view, permission_classes
+from rest_framework.permissions import IsAdminUser, IsAuthenticated
+from rest_framework.routers import DefaultRouter
 from rest_framework.views import APIView
+from rest_framework.viewsets import ViewSet
+from rest_framework_simplejwt.authentication import JWTAuthentication as SimpleJWTAuthentication
 from rest_framework_simplejwt.settings import api_settings
 from rest_framework_simplejwt.tokens import RefreshToken
 
-from django_totp.auth import generate_challenge_token
+from django_totp.auth import end_sessions, generate_challenge_token
+from django_totp.authentication import JWTAuthentication
 from django_totp.exceptions import TotpError
+from django_totp.permissions import HasRecentSecondFactor, HasSecondFactor
+from django_totp.serializers import BackupCodesResponse
+from django_totp.totp import confirm_totp_setup, start_totp_setup
 from django_totp.views.jwt import JWTCreateView
 from tests.endpoints import ENDPOINTS, GET, LOGIN, PATHS, SIGNED_IN, wrong_code
 
 OPERATIONS = {name: ("/api/" + PATHS[name], "get" if name in GET else "post") for name in ENDPOINTS}
+PROOFS = {"otp_code", "backup_code", "password"}
+PROVEN = ["totp-disable", "totp-rotate-backup-codes"]
+REMINDED = ["totp-create", "totp-confirm"]
 REQUESTS = {
     "totp-confirm": {"input_code"},
+    **dict.fromkeys(PROVEN, PROOFS),
     "jwt-create": {get_user_model().USERNAME_FIELD, "password"},
     "jwt-totp-verify": {"totp_challenge_token", "otp_code", "backup_code"},
+    "jwt-totp-create": {"totp_challenge_token"},
+    "jwt-totp-confirm": {"totp_challenge_token", "input_code"},
+    "jwt-step-up": {"refresh", "otp_code", "backup_code"},
     "jwt-refresh": {"refresh"},
     "jwt-verify": {"token"},
 }
-PROOFS = {"otp_code", "backup_code", "password"}
 COMMAND = ["-W", "error", "-m", "django", "spectacular", "--validate", "--fail-on-warn"]
 
 
@@ -163,7 +180,7 @@ def test_the_body_of_a_request(schema, name):
     if name not in REQUESTS:
         assert "requestBody" not in operation(schema, name)
         return
-    assert operation(schema, name)["requestBody"]["required"]
+    assert operation(schema, name)["requestBody"].get("required", False) is (name not in PROVEN)
     body = followed(schema, json_request(schema, name)["schema"])
     assert set(body["properties"]) == REQUESTS[name]
 
@@ -195,11 +212,10 @@ def test_drf_yasg_is_told_of_the_bodies(schema, name):
     documented = {status for status in operation(schema, name)["responses"] if status < "300"}
     assert {str(status) for status in told["responses"]} == documented
     if "request_body" in told:
-        proven = {"totp-disable": PROOFS, "totp-rotate-backup-codes": PROOFS}
-        fields = set(told["request_body"]().get_fields())
-        assert fields == (REQUESTS | proven)[name]
+        reminded = {"password"} if name in REMINDED else set()  # it may be asked for
+        assert set(told["request_body"]().get_fields()) == REQUESTS.get(name, set()) | reminded
     else:
-        assert name in {"totp-status", "totp-create", "jwt-refresh", "jwt-verify"}
+        assert name in {"totp-status", "jwt-refresh", "jwt-verify"}
 
 
 class Derived(JWTCreateView):
@@ -222,16 +238,36 @@ def test_a_view_that_derives_from_ours_is_described(settings):
     assert "requestBody" not in paths["/mine/"]["post"]
 
 
-@pytest.mark.parametrize("name", ["totp-disable", "totp-rotate-backup-codes"])
-def test_a_fresh_proof_is_in_the_schema_of_a_project_that_asks_for_one(settings, name):
-    settings.TOTP_REAUTHENTICATE = True
+@pytest.mark.parametrize("reauthenticate", [True, False])
+@pytest.mark.parametrize("name", PROVEN)
+def test_a_proof_need_not_be_sent_by_all(settings, name, reauthenticate):
+    settings.TOTP_REAUTHENTICATE = reauthenticate
     schema = generate()
     assert "required" not in operation(schema, name)["requestBody"]
+    assert "required" not in followed(schema, json_request(schema, name)["schema"])
+    assert "reauthentication_required" in error_codes(schema, name, 403)
+    assert "too_many_attempts" in error_codes(schema, name, 429)
+
+
+@pytest.mark.parametrize("name", REMINDED)
+def test_the_password_is_in_the_schema_of_a_project_that_asks_for_it(schema, settings, name):
+    assert "reauthentication_required" not in error_codes(schema, name, 403)
+    settings.TOTP_REAUTHENTICATE = True
+    schema = generate()
     body = followed(schema, json_request(schema, name)["schema"])
-    assert set(body["properties"]) == PROOFS
-    assert "required" not in body
-    codes = {example["value"]["code"] for example in error_examples(schema, name, 403)}
-    assert "reauthentication_required" in codes
+    assert set(body["properties"]) == REQUESTS.get(name, set()) | {"password"}
+    assert set(body.get("required", [])) == REQUESTS.get(name, set())
+    assert "reauthentication_required" in error_codes(schema, name, 403)
+
+
+def test_what_a_login_is_worth_is_told_where_it_is_refused(schema):
+    worth = {"login_outdated", "second_factor_required", "enrollment_required"}
+    always = {"token_not_valid", "password_changed"}
+    assert error_codes(schema, "jwt-refresh", 401) == worth | always
+    assert error_codes(schema, "jwt-step-up", 401) == {"login_outdated"} | always
+    assert "totp_required" in error_codes(schema, "totp-disable", 403)
+    for name in ("jwt-create", "jwt-refresh"):
+        assert error_codes(schema, name, 503) == {"policy_unavailable"}
 
 
 def test_a_request_has_an_example_that_fits(schema):
@@ -246,6 +282,10 @@ def error_examples(schema, name, status):
     return responses(schema, name)[status]["application/json"].get("examples", {}).values()
 
 
+def error_codes(schema, name, status):
+    return {example["value"]["code"] for example in error_examples(schema, name, status)}
+
+
 def responses(schema, name):
     documented = operation(schema, name)["responses"]
     return {int(status): response.get("content") for status, response in documented.items()}
@@ -253,11 +293,12 @@ def responses(schema, name):
 
 @pytest.mark.parametrize("name", ENDPOINTS)
 def test_the_statuses_of_an_operation(schema, name):
-    success = {"totp-create": 201, "totp-disable": 204}.get(name, 200)
+    success = {"totp-create": 201, "jwt-totp-create": 201, "totp-disable": 204}.get(name, 200)
     expected = {success, 429}
     expected |= {400, 413} if name not in GET else set()
     expected |= {415} if name in REQUESTS else set()
-    expected |= {401} if name != "jwt-totp-verify" else set()
+    expected |= {401} if not name.startswith("jwt-totp-") else set()
+    expected |= {503} if name in {"jwt-create", "jwt-refresh"} else set()
     expected |= {403} if name in SIGNED_IN else set()
     assert set(responses(schema, name)) == expected
 
@@ -293,11 +334,12 @@ def test_a_refused_field_is_an_example_as_it_is_answered(schema, api, signed_in,
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("codes", [[], ["otp_code", "backup_code"]], ids=["none", "both"])
-def test_none_and_both_codes_are_examples_as_they_are_answered(schema, api, codes):
-    body = {"totp_challenge_token": "a token", **dict.fromkeys(codes, "123456")}
-    response = post(api, "jwt-totp-verify", body)
-    examples = error_examples(schema, "jwt-totp-verify", 400)
-    assert response.json() in [one["value"] for one in examples]
+@pytest.mark.parametrize(
+    ("name", "field"), [("jwt-totp-verify", "totp_challenge_token"), ("jwt-step-up", "refresh")]
+)
+def test_none_and_both_codes_are_examples_as_they_are_answered(schema, api, name, field, codes):
+    response = post(api, name, {field: "a token", **dict.fromkeys(codes, "123456")})
+    assert response.json() in [one["value"] for one in error_examples(schema, name, 400)]
 
 
 def test_every_error_of_the_services_is_an_example_somewhere(settings):
@@ -320,11 +362,10 @@ def test_a_wait_is_told_in_a_header(schema, name):
     assert [status for status in documented if "headers" in documented[status]] == ["429"]
 
 
-def test_the_two_answers_to_a_password_are_told_apart(schema):
+def test_the_answers_to_a_password_are_told_apart(schema):
     content = responses(schema, "jwt-create")[200]["application/json"]
-    one_of = followed(schema, content["schema"])["oneOf"]
-    marks = [followed(schema, part)["properties"]["is_totp_enabled"] for part in one_of]
-    assert [followed(schema, mark)["enum"] for mark in marks] == [[True], [False]]
+    assert len(followed(schema, content["schema"])["oneOf"]) == 3
+    assert len(content["examples"]) == 4
     for example in content["examples"].values():
         validate(schema, content["schema"], example["value"])
         crossed = {**example["value"], "is_totp_enabled": not example["value"]["is_totp_enabled"]}
@@ -407,8 +448,8 @@ def test_fields_that_are_refused_conform(conforms, api, signed_in, name, value):
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("name", REQUESTS)
-def test_a_body_that_is_not_read_conforms(conforms, api, signed_in, name):
-    client = signed_in if name in SIGNED_IN else api
+def test_a_body_that_is_not_read_conforms(conforms, api, user, sign_in, name):
+    client = sign_in(user, "pwd") if name in SIGNED_IN else api
     conforms(post(client, name, b"{", format=None, content_type="application/json"), 400)
     conforms(post(client, name, b"x", format=None, content_type="text/plain"), 415)
     conforms(post(client, name, {"x": "x" * 70_000}), 413)
@@ -451,10 +492,260 @@ def test_a_throttled_request_conforms(conforms, signed_in, settings):
     assert conforms(get_status(signed_in), 429)["Retry-After"].isdecimal()
 
 
-@pytest.mark.usefixtures("enrolled_user")
-def test_a_missing_proof_conforms(conforms, signed_in, settings, password):
+def test_a_missing_proof_conforms(conforms, sign_in, enrolled_user, secret, otp):
+    client = sign_in(enrolled_user, "pwd")
+    for name in PROVEN:
+        conforms(post(client, name), 403)
+        conforms(post(client, name, {"otp_code": 1}), 400)
+    conforms(post(client, "totp-disable", {"otp_code": otp(secret)}), 204)
+
+
+def test_a_missing_password_conforms(conforms, sign_in, user, settings, password):
     settings.TOTP_REAUTHENTICATE = True
-    schema = generate()
-    conforms(post(signed_in, "totp-disable"), 403, schema)
-    conforms(post(signed_in, "totp-disable", {"password": 1}), 400, schema)
-    conforms(post(signed_in, "totp-rotate-backup-codes", {"password": password}), 200, schema)
+    schema, client = generate(), sign_in(user, "pwd", age=900)
+    for name in REMINDED:
+        conforms(post(client, name, {"input_code": "123456"}), 403, schema)
+        conforms(post(client, name, {"input_code": "123456", "password": 1}), 400, schema)
+    conforms(post(client, "totp-create", {"password": password}), 201, schema)
+
+
+def test_a_factor_that_must_be_conforms(conforms, sign_in, enrolled_user, settings):
+    settings.TOTP_REQUIRED_FOR = ["everyone"]
+    client = sign_in(enrolled_user, "pwd", "otp")
+    assert conforms(post(client, "totp-disable"), 403).json()["code"] == "totp_required"
+
+
+def test_a_login_that_owes_a_factor_conforms(conforms, login, api, user, otp, settings):
+    settings.TOTP_REQUIRED_FOR = ["everyone"]
+    token = conforms(login(user), 200).json()["totp_challenge_token"]
+    body = {"totp_challenge_token": token, "input_code": "123456"}
+    conforms(post(api, "jwt-totp-confirm", body), 400)
+    secret = conforms(post(api, "jwt-totp-create", body), 201).json()["secret"]
+    conforms(post(api, "jwt-totp-confirm", {**body, "input_code": wrong_code(secret)}), 400)
+    conforms(post(api, "jwt-totp-confirm", {**body, "input_code": otp(secret)}), 200)
+    conforms(post(api, "jwt-totp-create", body), 400)
+
+
+def test_a_login_in_the_grace_period_conforms(conforms, login, user, settings):
+    settings.TOTP_REQUIRED_FOR, settings.TOTP_GRACE_PERIOD = ["everyone"], 60
+    assert "totp_required_from" in conforms(login(user), 200).json()
+
+
+def test_a_policy_that_fails_conforms(conforms, login, api, user, settings):
+    refresh = str(RefreshToken.for_user(user))
+    settings.TOTP_REQUIRED_FOR = ["tests.there.is.none"]
+    conforms(login(user), 503)
+    conforms(post(api, "jwt-refresh", {"refresh": refresh}), 503)
+
+
+def test_a_step_up_conforms(conforms, api, login, user, otp):
+    refresh = conforms(login(user), 200).json()["refresh"]
+    conforms(post(api, "jwt-step-up", {"refresh": refresh, "otp_code": "123456"}), 400)
+    secret = start_totp_setup(user).secret
+    confirm_totp_setup(user, otp(secret, offset=-1))
+    conforms(post(api, "jwt-refresh", {"refresh": refresh}), 401)
+    for code in ({"otp_code": wrong_code(secret)}, {"backup_code": "wrong"}):
+        conforms(post(api, "jwt-step-up", {"refresh": refresh, **code}), 400)
+    conforms(post(api, "jwt-step-up", {"refresh": refresh, "otp_code": otp(secret)}), 200)
+    conforms(post(api, "jwt-step-up", {"refresh": "wrong", "otp_code": otp(secret)}), 401)
+
+
+def test_a_login_that_was_ended_conforms(conforms, api, login, enrolled_user, backup_codes):
+    refresh = login(enrolled_user, backup_code=backup_codes[0]).json()["refresh"]
+    end_sessions(enrolled_user)
+    ended = conforms(post(api, "jwt-refresh", {"refresh": refresh}), 401)
+    body = {"refresh": refresh, "backup_code": backup_codes[1]}
+    stepped = conforms(post(api, "jwt-step-up", body), 401)
+    assert ended.json()["code"] == stepped.json()["code"] == "login_outdated"
+
+
+# --- The views of the project ---
+
+
+class Within(HasRecentSecondFactor):
+    max_age = 5
+
+
+class Notes(APIView):
+    """Notes."""
+
+    serializer_class = BackupCodesResponse
+    permission_classes = (HasRecentSecondFactor,)
+
+    def get(self, request):
+        """List."""
+
+    def delete(self, request):
+        """Delete."""
+
+
+class Book(ViewSet):
+    """A book, of which only some actions ask for more."""
+
+    serializer_class = BackupCodesResponse
+
+    def get_permissions(self):
+        asks = self.action in {"create", "burn"}
+        return [IsAuthenticated(), *[Within()] * asks]
+
+    def list(self, request):
+        """List."""
+
+    def create(self, request):
+        """Create."""
+
+    @extend_schema(operation_id="burn", request=None, responses={204: None})
+    @action(methods=["post"], detail=False)
+    def burn(self, request):
+        """Burn."""
+
+    @action(methods=["post"], detail=False, permission_classes=[HasSecondFactor])
+    def read(self, request):
+        """Read."""
+
+
+class Chosen(Book):
+    """Its permissions are those of the class, or of the action."""
+
+    get_permissions = APIView.get_permissions
+
+
+class Odd(APIView):
+    def get_permissions(self):
+        return [Within()] if self.request.tenant else []  # which no middleware has set
+
+    @extend_schema(auth=[], request=None, responses=OpenApiTypes.STR)
+    def get(self, request):
+        """Of a tenant. Whoever says nothing of ``auth`` has its permissions looked at."""
+
+
+@extend_schema(tags=["own"])
+class Told(Notes):
+    @extend_schema(responses={200: BackupCodesResponse, 401: OpenApiTypes.STR})
+    def get(self, request):
+        """List."""
+
+
+RAW = {"operationId": "raw", "responses": {"200": {"description": "Raw."}}}
+
+
+class Raw(Notes):
+    @extend_schema(operation=RAW)
+    def get(self, request):
+        """List."""
+
+    @extend_schema(exclude=True)
+    def delete(self, request):
+        """Delete."""
+
+
+@extend_schema(request=None, responses=OpenApiTypes.STR)
+@api_view(["POST"])
+@permission_classes([IsAuthenticated & HasSecondFactor])
+def function(request):
+    """Do."""
+
+
+def described(**views):
+    """Return the operations of views, and the schema: ``get`` of ``name`` is ``name_get``."""
+    urls = [path(f"{name}/", view) for name, view in views.items()]
+    settings = {"ROOT_URLCONF": type("urls", (), {"urlpatterns": urls})}
+    with override_settings(**settings):
+        schema = generate()
+    return schema, {
+        f"{url.strip('/').replace('/', '_')}_{method}": operation
+        for url, methods in schema["paths"].items()
+        for method, operation in methods.items()
+    }
+
+
+def told_of(schema, operation, status):
+    """Return the examples of an answer to an operation, once they are seen to fit."""
+    content = operation["responses"][status]["content"]["application/json"]
+    values = {name: example["value"] for name, example in content["examples"].items()}
+    for value in values.values():
+        validate(schema, content["schema"], value)
+    return values
+
+
+def test_a_guarded_view_says_what_it_asks_for(settings):
+    schema, operations = described(notes=Notes.as_view())
+    for operation in operations.values():
+        unauthorized = told_of(schema, operation, "401")
+        assert unauthorized["HasRecentSecondFactor"]["max_age"] == 300
+        assert "NotAuthenticated" in unauthorized
+        forbidden = told_of(schema, operation, "403")
+        assert forbidden["EnrollmentRequired"]["code"] == "enrollment_required"
+        assert forbidden["HasRecentSecondFactor"] == unauthorized["HasRecentSecondFactor"]
+        assert "WWW-Authenticate" in operation["responses"]["401"]["headers"]
+    assert operations["notes_get"]["description"] == "List."
+    assert "200" in operations["notes_get"]["responses"]
+    assert "204" in operations["notes_delete"]["responses"]
+
+
+@pytest.mark.parametrize(
+    ("permissions", "expected"),
+    [
+        ([HasSecondFactor], {"HasSecondFactor": None}),
+        ([Within], {"Within": 5}),
+        ([IsAuthenticated, Within], {"Within": 5}),
+        ([IsAuthenticated & Within], {"Within": 5}),
+        ([IsAdminUser | (IsAuthenticated & Within)], {"Within": 5}),
+        ([HasSecondFactor, Within], {"HasSecondFactor": None, "Within": 5}),
+        ([IsAuthenticated], {}),
+        ([], {}),
+    ],
+)
+def test_each_of_its_permissions_says_it(permissions, expected):
+    schema, operations = described(notes=Notes.as_view(permission_classes=permissions))
+    operation = operations["notes_get"]
+    if not expected:
+        assert set(operation["responses"]) == {"200"}
+        return
+    told = told_of(schema, operation, "401")
+    told.pop("NotAuthenticated")
+    assert {name: body.get("max_age") for name, body in told.items()} == expected
+
+
+def test_an_action_has_permissions_of_its_own():
+    router = DefaultRouter()
+    router.register("book", Book, basename="book")
+    router.register("chosen", Chosen, basename="chosen")
+    schema, operations = described(api=include(router.urls))
+    guarded = {name for name, one in operations.items() if "401" in one["responses"]}
+    assert guarded == {"api_book_post", "api_book_burn_post", "api_chosen_read_post"}
+    assert told_of(schema, operations["api_book_burn_post"], "401")["Within"]["max_age"] == 5
+    assert operations["api_book_burn_post"]["operationId"] == "burn"
+    assert "204" in operations["api_book_burn_post"]["responses"]
+
+
+def test_what_a_project_says_itself_stands():
+    views = {"told": Told.as_view(), "raw": Raw.as_view(), "odd": Odd.as_view()}
+    schema, operations = described(**views, function=function)
+    assert operations["told_get"]["tags"] == operations["told_delete"]["tags"] == ["own"]
+    own = operations["told_get"]["responses"]["401"]["content"]["application/json"]
+    assert own == {"schema": {"type": "string"}}
+    assert "headers" not in operations["told_get"]["responses"]["401"]
+    assert "403" in operations["told_get"]["responses"]
+    assert operations["raw_get"] == RAW
+    assert "raw_delete" not in operations
+    assert set(operations["odd_get"]["responses"]) == {"200"}
+    assert "HasSecondFactor" in told_of(schema, operations["function_post"], "401")
+
+
+def test_guarded_views_are_described_without_a_warning(settings):
+    router = DefaultRouter()
+    router.register("book", Book, basename="book")
+    urls = [path("", include(router.urls)), path("notes/", Notes.as_view())]
+    urls += [path("told/", Told.as_view()), path("function/", function)]
+    settings.ROOT_URLCONF = type("urls", (), {"urlpatterns": urls})
+    assert len(written()["paths"]) == 6
+
+
+def test_our_authentication_has_the_scheme_of_simplejwt():
+    ours = Notes.as_view(authentication_classes=[JWTAuthentication])
+    both = Notes.as_view(authentication_classes=[JWTAuthentication, SimpleJWTAuthentication])
+    schema, operations = described(ours=ours, both=both)
+    assert operations["ours_get"]["security"] == [{"jwtAuth": []}]
+    scheme = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
+    assert schema["components"]["securitySchemes"] == {"jwtAuth": scheme}

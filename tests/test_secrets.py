@@ -15,7 +15,7 @@ import time
 import traceback
 import uuid
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,10 +28,11 @@ from django.core.cache import cache
 from django.core.management import call_command
 from django.db import connection
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.log import AdminEmailHandler
 from django.views.debug import ExceptionReporter
 from rest_framework.test import APIClient
-from rest_framework_simplejwt.tokens import AccessToken
+from rest_framework_simplejwt.tokens import AccessToken, RefreshToken
 
 import django_totp
 from django_totp import auth, backup_code_utils, exceptions, totp
@@ -156,19 +157,32 @@ def logged(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
 
 @pytest.fixture
 def requests(
-    planted: Planted, pending: Any, enrolled: Any, sign_in: Callable[..., APIClient], login: Any
+    planted: Planted,
+    pending: Any,
+    enrolled: Any,
+    sign_in: Callable[..., APIClient],
+    login: Any,
+    settings: Any,
 ) -> Callable[..., Any]:
     """Return a function that sends a request with good secrets to an endpoint by its name."""
     tokens = login(pending).json()
+    pending.set_password(PASSWORD)
+    pending.save()
+    settings.TOTP_REQUIRED_FOR = ["everyone"]
+    planted.add(owed_challenge=auth.next_step(pending).challenge)
+    settings.TOTP_REQUIRED_FOR = []
+    hour_ago = timezone.now() - timedelta(hours=1)
+    Totp.objects.filter(user=enrolled).update(confirmed_at=hour_ago)
     planted.add(
+        enrolled_refresh=RefreshToken.for_user(enrolled),
         challenge=auth.generate_challenge_token(enrolled),
         refresh=tokens["refresh"],
         access=tokens["access"],
         bearer=AccessToken.for_user(pending),
     )
     bodies = {
-        "totp-create": {},
-        "totp-confirm": {"input_code": planted.secrets["pending_code"]},
+        "totp-create": {"password": PASSWORD},
+        "totp-confirm": {"input_code": planted.secrets["pending_code"], "password": PASSWORD},
         "totp-disable": {"password": PASSWORD},
         "totp-rotate-backup-codes": {"backup_code": BACKUP_CODES[1]},
         "jwt-create": {
@@ -177,6 +191,15 @@ def requests(
         },
         "jwt-totp-verify": {
             "totp_challenge_token": planted.secrets["challenge"],
+            "otp_code": planted.secrets["code"],
+        },
+        "jwt-totp-create": {"totp_challenge_token": planted.secrets["owed_challenge"]},
+        "jwt-totp-confirm": {
+            "totp_challenge_token": planted.secrets["owed_challenge"],
+            "input_code": planted.secrets["pending_code"],
+        },
+        "jwt-step-up": {
+            "refresh": planted.secrets["enrolled_refresh"],
             "otp_code": planted.secrets["code"],
         },
         "jwt-refresh": {"refresh": planted.secrets["refresh"]},
@@ -190,7 +213,8 @@ def requests(
     }
 
     def send(name: str, form: str = "json", **changes: Any) -> Any:
-        client = sign_in(actors[name]) if name in actors else APIClient()
+        methods = ("pwd", "otp") if name == "totp-disable" else ()  # so a password is a proof
+        client = sign_in(actors[name], *methods, age=301) if name in actors else APIClient()
         client.raise_request_exception = False
         planted.add(bearer=client.defaults.get("HTTP_AUTHORIZATION", "Bearer ???")[7:])
         body = bodies[name] | changes
@@ -419,6 +443,22 @@ SPOILT = {
         {"otp_code": "", "backup_code": "%(backup_code_0)sx"},
         {"totp_challenge_token": "%(challenge)sx"},
         {"totp_challenge_token": ["%(challenge)s"]},
+    ],
+    "totp-create": [{"password": "%(password)s "}, {"password": ["%(password)s"]}],
+    "jwt-totp-create": [
+        {"totp_challenge_token": "%(challenge)s"},
+        {"totp_challenge_token": ["%(owed_challenge)s"]},
+    ],
+    "jwt-totp-confirm": [
+        {"totp_challenge_token": "%(owed_challenge)sx"},
+        {"input_code": ["%(pending_code)s"]},
+        {"input_code": "%(pending_code)s1"},
+    ],
+    "jwt-step-up": [
+        {"refresh": "%(enrolled_refresh)sx"},
+        {"refresh": ["%(enrolled_refresh)s"]},
+        {"otp_code": "%(code)s1"},
+        {"backup_code": "%(backup_code_0)s"},
     ],
     "jwt-refresh": [{"refresh": "%(access)s"}, {"refresh": ["%(refresh)s"]}],
     "jwt-verify": [{"token": "%(access)sx"}, {"token": {"is": "%(access)s"}}],

@@ -9,9 +9,15 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
+from drf_spectacular.utils import extend_schema
+from rest_framework import status
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
 
 from django_totp.encryption import decrypt
 from django_totp.models import Totp
+from django_totp.permissions import HasRecentSecondFactor
 
 
 @require_safe
@@ -43,6 +49,27 @@ def demo_code(request: HttpRequest) -> JsonResponse:
         raise Http404
     totp = Totp.objects.filter(user__username=settings.DEMO_USERNAME).first()
     return JsonResponse({"state": "none"} if totp is None else _authenticator(totp))
+
+
+class HasVeryRecentSecondFactor(HasRecentSecondFactor):
+    """Demo only: nobody is patient enough for the five minutes."""
+
+    max_age = 5
+
+
+class NotesView(APIView):
+    """The notes of the user. There are none: it is the permission that is shown here."""
+
+    permission_classes = [HasRecentSecondFactor]
+
+    @extend_schema(tags=["notes"], request=None, responses={204: None})
+    def delete(self, request: Request) -> Response:
+        """Delete all notes, for who gave a second factor a moment ago."""
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class StrictNotesView(NotesView):
+    permission_classes = [HasVeryRecentSecondFactor]
 
 
 def _authenticator(totp: Totp) -> dict[str, Any]:

@@ -107,7 +107,7 @@ TOTP_THROTTLE_RATE = os.environ.get("DEMO_THROTTLE_RATE", "10/minute")
 TOTP_ADDRESS_THROTTLE_RATE = os.environ.get("DEMO_ADDRESS_THROTTLE_RATE", "60/minute")
 
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework_simplejwt.authentication.JWTAuthentication"],
+    "DEFAULT_AUTHENTICATION_CLASSES": ["django_totp.authentication.JWTAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",

@@ -9,6 +9,8 @@ from playground import views
 urlpatterns = [
     path("api/", include("django_totp.urls")),
     path("api/", include("django_totp.urls.jwt")),
+    path("api/notes/", views.NotesView.as_view(), name="notes"),
+    path("api/notes/strict/", views.StrictNotesView.as_view(), name="notes-strict"),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path(
         "api/docs/",

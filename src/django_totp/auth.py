@@ -1,35 +1,41 @@
 """The second factor of a login: is it on, and the challenge token between the two steps.
 
-A challenge token is a signed statement that the first step has been passed. It names the user
-and carries a fingerprint of what it was made upon: the session auth hash (so a changed password
-ends it), the enrollment (so a new one ends it) and the number of verifications (so its own
-success, and any other, ends it). The fingerprint is compared with the very row that the code
-is then counted on, and that row is moved by compare-and-swap: of two logins with one token,
-even with two right codes at one moment, the second finds the row moved, reads it again, and
-the fingerprint no longer fits. Wrong codes change none of the three: a typing error costs
-no new login.
+A challenge token is a signed statement that the first step has been passed, and what for: to
+verify the second factor, or to enroll where one is owed. It names the user and carries a
+fingerprint of what it was made upon: the session auth hash (so a changed password ends it), the
+moment from which on logins count (so whoever ends all of them ends it), the enrollment (so a new
+one ends it) and the number of verifications (so its own success, and any other, ends it). The
+fingerprint is compared with the very row that the code is then counted on, and that row is moved
+by compare-and-swap: of two logins with one token, even with two right codes at one moment, the
+second finds the row moved, reads it again, and the fingerprint no longer fits. Wrong codes
+change none of these: a typing error costs no new login.
 """
 
 import hashlib
-import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
+from datetime import UTC, datetime
 from typing import Any
 
-from django.contrib.auth import authenticate, get_user_model
+from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
-from django.contrib.auth.hashers import check_password
 from django.core import signing
 from django.core.exceptions import ValidationError
-from django.db import router
+from django.db import transaction
 from django.utils.crypto import constant_time_compare
 from django.views.decorators.debug import sensitive_variables
 
-from . import events
-from .adoption import adopted
-from .attempts import Act, Guess, answer, move, read, read_enrolled, retried
+from . import events, policy, signals
+from .assurance import (
+    Assurance,
+    Standing,
+    accounts,
+    join,
+    standing,
+    totp_of,
+)
+from .attempts import Guess, answer, read, read_enrolled, retried
 from .backup_code_utils import BackupCodeGuess
 from .conf import conf
 from .exceptions import (
@@ -37,14 +43,28 @@ from .exceptions import (
     InvalidBackupCode,
     InvalidChallenge,
     InvalidTotpCode,
-    ReauthenticationRequired,
+    LoginOutdated,
     TotpNotEnabled,
 )
-from .models import CLOCK_SKEW, Totp, fetch
-from .totp import TotpGuess
-from .users import is_active, session_hashes, username_of
+from .models import Account, Totp, fetch, related
+from .moments import CLOCK_SKEW
+from .totp import TotpGuess, TotpSetup, as_seen, confirm_totp_setup, start_totp_setup
+from .users import is_active, session_hashes
 
-PURPOSE = "totp_verification"
+VERIFY, ENROLL = "totp_verification", "totp_enrollment"
+
+
+@dataclass(frozen=True)
+class NextStep:
+    """What a login needs after the first factor: a ``challenge`` to meet, or nothing.
+
+    ``is_enrollment`` says that the challenge is to enroll. ``required_from`` is when a login
+    that needs nothing yet will need that.
+    """
+
+    challenge: str = field(default="", repr=False)
+    is_enrollment: bool = False
+    required_from: datetime | None = None
 
 
 def is_totp_enabled(user: AbstractBaseUser) -> bool:
@@ -57,13 +77,28 @@ def generate_challenge_token(user: AbstractBaseUser) -> str:
 
     It lives for ``TOTP_TOKEN_MAX_AGE`` seconds and until the login that it is used for.
     """
-    return _challenge(user, _enabled(read(user)))
+    join(user)
+    return _challenge(user, VERIFY)
 
 
 def challenge_if_enabled(user: AbstractBaseUser) -> str | None:
     """Return a challenge token, or ``None`` if ``user`` has no second factor."""
-    totp = _enabled(read(user))
-    return _challenge(user, totp) if totp else None
+    join(user)
+    return _challenge(user, VERIFY) if _enabled(totp_of(user)) else None
+
+
+def next_step(user: AbstractBaseUser) -> NextStep:
+    """Return what a login of ``user`` needs after the first factor.
+
+    Raise PolicyUnavailable if nobody can tell who must have a second factor.
+    """
+    challenge = challenge_if_enabled(user)
+    if challenge is not None:
+        return NextStep(challenge)
+    begin = policy.required_from(user)
+    if begin is None or begin > datetime.now(UTC):
+        return NextStep(required_from=begin)
+    return NextStep(_challenge(user, ENROLL), is_enrollment=True)
 
 
 @sensitive_variables("token")
@@ -83,20 +118,16 @@ def get_user_from_challenge_token(token: str) -> AbstractBaseUser:
     deleted or inactive, the password or the enrollment has changed. Raise ExpiredChallenge if
     it is too old.
     """
-    claims = _claims(token)
-    user = _user(claims, is_active)
-    if not _is_current(claims, user, _enabled(_totp_of(user))):
-        raise InvalidChallenge
-    return user
+    return _challenged(token, VERIFY, is_active)
 
 
-def challenge_subject(token: object) -> str | None:
+def challenge_subject(token: object, purpose: str = VERIFY) -> str | None:
     """Return whom an unexpired challenge token names, used or not, or ``None`` if it is forged.
 
     For counting requests only: it says nothing about whether the token still opens anything.
     """
     try:
-        return str(_claims(token)["user_id"])
+        return str(_claims(token, purpose)["user_id"])
     except (InvalidChallenge, KeyError):
         return None
 
@@ -117,126 +148,158 @@ def finish_login(
     InvalidBackupCode or TooManyAttempts. Call it outside of any transaction, or the error
     may take the count of wrong codes with it.
     """
-    claims = _claims(token)
-    guess = _guess(otp_code, backup_code)
+    claims = _claims(token, VERIFY)
     user = _user(claims, may_sign_in)
-    totp = _enabled(_totp_of(user))
-    if totp is None:
+    if _enabled(totp_of(user)) is None:
         raise TotpNotEnabled
-    if not _is_current(claims, user, totp):
+    if not _is_current(claims, user):
         raise InvalidChallenge
-    if not answer(totp, guess, user, request):
-        raise InvalidBackupCode if isinstance(guess, BackupCodeGuess) else InvalidTotpCode
+    _check(user, guess_of(otp_code, backup_code), request)
     return user
 
 
-@dataclass
-class FreshProof:
-    """What a call brings along to prove that it comes from the owner: the first that is given.
-
-    It is a ``Proof`` for the services that change an enrollment: proof and change are decided on
-    one and the same row. A row that is not enabled needs none.
-    """
-
-    user: AbstractBaseUser
-    request: Any = None
-    otp_code: str = field(default="", repr=False)
-    backup_code: str = field(default="", repr=False)
-    password: str = field(default="", repr=False)
-
-    @sensitive_variables()
-    def __call__(self, totp: Totp, act: Act) -> bool:
-        """Return whether the proof is good; if it is, ``act``. Raise Moved, TooManyAttempts."""
-        if totp.is_enabled and (self.otp_code or self.backup_code):
-            guess = _guess(self.otp_code or None, self.backup_code)
-            return answer(totp, guess, self.user, self.request, act=act)
-        if totp.is_enabled and not self.has_password:
-            return False
-        act(totp, {})
-        return True
-
-    @cached_property
-    @sensitive_variables()
-    def has_password(self) -> bool:
-        """Whether the password is right. It is tried once, however often the row moves."""
-        return bool(self.password) and _is_password(self.user, self.password, self.request)
-
-
-@sensitive_variables("otp_code", "backup_code", "password")
-def reauthenticate(
-    user: AbstractBaseUser,
+@sensitive_variables("token")
+def start_owed_enrollment(
+    token: str,
     *,
-    otp_code: str = "",
-    backup_code: str = "",
-    password: str = "",
+    may_sign_in: Callable[[AbstractBaseUser], bool] = is_active,
     request: Any = None,
-) -> None:
-    """Return if one of the proofs, the first that is given, is good for ``user``.
+) -> TotpSetup:
+    """Start the enrollment that the user of ``token`` owes: see ``start_totp_setup``.
 
-    Raise ReauthenticationRequired if not, TooManyAttempts while TOTP codes wait, and
-    TotpNotEnrolled if a code is given for a user who has no enrollment.
+    Raise InvalidChallenge, ExpiredChallenge or TotpAlreadyExists.
     """
-    proof = FreshProof(user, request, otp_code, backup_code, password)
-    if not (_is_right(proof) if otp_code or backup_code else proof.has_password):
-        raise ReauthenticationRequired
+    return start_totp_setup(_challenged(token, ENROLL, may_sign_in), request=request)
+
+
+@sensitive_variables("token", "input_code", "codes")
+def finish_owed_enrollment(
+    token: str,
+    input_code: str,
+    *,
+    may_sign_in: Callable[[AbstractBaseUser], bool] = is_active,
+    request: Any = None,
+) -> tuple[AbstractBaseUser, list[str]]:
+    """Confirm the enrollment that the user of ``token`` owes; return the user and backup codes.
+
+    The token and the code are used up. Raise InvalidChallenge, ExpiredChallenge, and what
+    ``confirm_totp_setup`` raises.
+    """
+    user = _challenged(token, ENROLL, may_sign_in)
+    codes = confirm_totp_setup(user, input_code, request=request)
+    return user, codes
 
 
 @retried
-def _is_right(proof: FreshProof) -> bool:
-    totp = read_enrolled(proof.user)
-    return totp.is_enabled and proof(totp, move)
+@sensitive_variables("otp_code", "backup_code")
+def step_up(
+    find: Callable[[], AbstractBaseUser],
+    login: Assurance,
+    *,
+    otp_code: str | None = None,
+    backup_code: str | None = None,
+    request: Any = None,
+) -> tuple[AbstractBaseUser, Assurance]:
+    """Return the user whom ``find`` finds, and ``login`` with the second factor given now.
+
+    ``find`` reads the user from ``assurance.accounts``, and again if the row has moved. Raise
+    LoginOutdated, TotpNotEnabled, InvalidTotpCode, InvalidBackupCode or TooManyAttempts.
+    """
+    user = find()
+    if standing(user, login) is Standing.OUTDATED:
+        raise LoginOutdated
+    if _enabled(totp_of(user)) is None:
+        raise TotpNotEnabled
+    _check(user, guess_of(otp_code, backup_code), request)
+    return user, login.stepped_up()
+
+
+def _check(user: AbstractBaseUser, guess: Guess, request: Any) -> None:
+    """Raise InvalidTotpCode or InvalidBackupCode unless ``guess`` is right for ``user``."""
+    totp = totp_of(user)
+    if totp is None or not answer(totp, guess, user, request):
+        raise InvalidBackupCode if isinstance(guess, BackupCodeGuess) else InvalidTotpCode
+
+
+@retried
+def end_sessions(
+    user: AbstractBaseUser, *, request: Any = None, reason: str = "", using: str | None = None
+) -> None:
+    """End all logins of ``user``: whoever is signed in must log in again, password and all.
+
+    The second factor stays as it is. ``reason`` goes to the log; ``using`` names the database,
+    if not the routers do.
+    """
+    Account.objects.db_manager(using).of(user).end_logins()
+    events.record("sessions_ended", user, request, reason=reason)
+    events.send(signals.sessions_ended, user, request)
+
+
+def reset_totp(
+    user: AbstractBaseUser,
+    *,
+    request: Any = None,
+    reason: str = "",
+    using: str | None = None,
+    seen: Totp | None = None,
+) -> None:
+    """Remove the enrollment of ``user`` as an administrator does, and end all logins.
+
+    Also where there must be an enrollment: the next login makes a new one. ``reason`` and
+    ``using`` are those of ``end_sessions``; ``seen`` is what is to be removed, if not what is
+    there by now. Raise TotpNotEnrolled if there is no such enrollment.
+    """
+    _reset(user, using, seen)
+    events.record("disabled", user, request, reason=reason)
+    events.send(signals.totp_disabled, user, request)
+
+
+@retried
+def _reset(user: AbstractBaseUser, using: str | None, seen: Totp | None) -> None:
+    totp = as_seen(read_enrolled(user, using), seen)
+    account = Account.objects.db_manager(totp.database).of(user)
+    with transaction.atomic(using=totp.database):
+        account.end_logins()
+        totp.remove()
 
 
 @sensitive_variables("otp_code", "backup_code")
-def _guess(otp_code: str | None, backup_code: str | None) -> Guess:
+def guess_of(otp_code: str | None, backup_code: str | None) -> Guess:
+    """Return the guess that was sent: that of a backup code, if there is no TOTP code."""
     return BackupCodeGuess(backup_code or "") if otp_code is None else TotpGuess(otp_code)
 
 
-@sensitive_variables("password", "credentials")
-def _is_password(user: AbstractBaseUser, password: str, request: Any) -> bool:
-    credentials = {get_user_model().USERNAME_FIELD: username_of(user), "password": password}
-    found = authenticate(getattr(request, "_request", request), **credentials)
-    if found is None or found.pk != user.pk:
-        facts = {"method": "password", "reason": "wrong"}
-        events.record("verification_failed", user, request, level=logging.WARNING, **facts)
-        return False
-    _keep_hash(user, found, password)
-    events.record("verified", user, request, method="password")
-    return True
-
-
-@sensitive_variables("password")
-def _keep_hash(user: AbstractBaseUser, found: AbstractBaseUser, password: str) -> None:
-    """Undo an upgrade of the password's hash, which would end the login that asks.
-
-    Sessions and tokens are bound to the hash. The next login upgrades it again.
-    """
-    before, after = (getattr(one, "password", None) for one in (user, found))
-    if before and after != before and check_password(password, before):  # not a new password
-        users = get_user_model()._base_manager.using(found._state.db)
-        users.filter(pk=user.pk, password=after).update(password=before)
-
-
-def _challenge(user: AbstractBaseUser, totp: Totp | None) -> str:
+def _challenge(user: AbstractBaseUser, purpose: str) -> str:
     claims = {
         "user_id": user._meta.pk.value_to_string(user),
-        "purpose": PURPOSE,
-        "fingerprint": _fingerprint(next(session_hashes(user)), totp),
+        "purpose": purpose,
+        "fingerprint": _fingerprint(next(session_hashes(user)), user),
     }
     return signing.dumps(claims, salt=conf.TOTP_TOKEN_SALT)
 
 
-def _claims(token: object) -> dict[str, Any]:
+@sensitive_variables("token", "claims")
+def _challenged(
+    token: str, purpose: str, may_sign_in: Callable[[AbstractBaseUser], bool]
+) -> AbstractBaseUser:
+    """Return the user of a challenge token that is still good for ``purpose``."""
+    claims = _claims(token, purpose)
+    user = _user(claims, may_sign_in)
+    if not _is_current(claims, user):
+        raise InvalidChallenge
+    return user
+
+
+def _claims(token: object, purpose: str) -> dict[str, Any]:
     """Return what a challenge token says. Its signature is good; nothing else is checked yet."""
+    max_age = conf.TOTP_TOKEN_MAX_AGE if purpose == VERIFY else conf.TOTP_SETUP_MAX_AGE
     try:
-        claims = signing.loads(
-            str(token), salt=conf.TOTP_TOKEN_SALT, max_age=conf.TOTP_TOKEN_MAX_AGE
-        )
+        claims = signing.loads(str(token), salt=conf.TOTP_TOKEN_SALT, max_age=max_age)
     except signing.SignatureExpired:
         raise ExpiredChallenge from None
     except (signing.BadSignature, ValueError):
         raise InvalidChallenge from None
-    is_ours = isinstance(claims, dict) and claims.get("purpose") == PURPOSE
+    is_ours = isinstance(claims, dict) and claims.get("purpose") == purpose
     if not is_ours or _signed_at(str(token)) > time.time() + CLOCK_SKEW.total_seconds():
         raise InvalidChallenge
     return dict(claims)
@@ -250,12 +313,10 @@ def _signed_at(token: str) -> int:
 def _user(
     claims: dict[str, Any], may_sign_in: Callable[[AbstractBaseUser], bool]
 ) -> AbstractBaseUser:
-    """Return the user whom the claims name, with the enrollment: one query, on the primary."""
-    model = get_user_model()
-    users = model._default_manager.using(router.db_for_write(Totp))
-    users = users.defer(None).select_related("totp")  # a manager may defer what it knows not
+    """Return the user whom the claims name, with all that judges a login: one query."""
     try:
-        found = users.filter(pk=model._meta.pk.to_python(claims["user_id"]))
+        key = get_user_model()._meta.pk.to_python(claims["user_id"])
+        found = accounts().filter(pk=key)
         user: AbstractBaseUser | None = next(fetch(found), None)
     except (ValidationError, ValueError, KeyError):
         raise InvalidChallenge from None
@@ -264,26 +325,24 @@ def _user(
     return user
 
 
-def _totp_of(user: AbstractBaseUser) -> Totp | None:
-    """Return the enrollment that was read with ``user``."""
-    return adopted(getattr(user, "totp", None))
-
-
 def _enabled(totp: Totp | None) -> Totp | None:
     return totp if totp is not None and totp.is_enabled else None
 
 
-def _is_current(claims: dict[str, Any], user: AbstractBaseUser, totp: Totp | None) -> bool:
+def _is_current(claims: dict[str, Any], user: AbstractBaseUser) -> bool:
     made_upon = str(claims.get("fingerprint"))
     return any(
-        constant_time_compare(made_upon, _fingerprint(session_hash, totp))
+        constant_time_compare(made_upon, _fingerprint(session_hash, user))
         for session_hash in session_hashes(user)
     )
 
 
-def _fingerprint(session_hash: str, totp: Totp | None) -> str:
+def _fingerprint(session_hash: str, user: AbstractBaseUser) -> str:
     """Return a digest of what a challenge rests on. The session hash is what keeps it secret."""
     state = [session_hash]
+    account, totp = related(Account, user), _enabled(totp_of(user))
+    if account is not None and account.valid_from is not None:
+        state += [account.valid_from.isoformat()]
     if totp is not None and totp.confirmed_at is not None:
         state += [str(totp.pk), totp.confirmed_at.isoformat(), str(totp.verifications)]
     return hashlib.sha256("\n".join(state).encode()).hexdigest()

@@ -99,6 +99,14 @@ class Conf:
         return self._get("TOTP_REAUTHENTICATE_MAX_AGE", 300)
 
     @property
+    def TOTP_REQUIRED_FOR(self) -> Sequence[str]:
+        return self._get("TOTP_REQUIRED_FOR", [])
+
+    @property
+    def TOTP_GRACE_PERIOD(self) -> int:
+        return self._get("TOTP_GRACE_PERIOD", 0)
+
+    @property
     def TOTP_AUDIT_ALLOWED(self) -> Mapping[str, str]:
         return self._get("TOTP_AUDIT_ALLOWED", {})
 

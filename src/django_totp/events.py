@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from django.contrib.auth.base_user import AbstractBaseUser
+from django.core.exceptions import ObjectDoesNotExist
 from django.dispatch import Signal
 
 from .addresses import client_address
@@ -40,6 +41,12 @@ def record(
 def complain(text: str, *args: object, exc_info: bool = False) -> None:
     """Log as an error what somebody has to mend: ``text``, which says how, with its ``args``."""
     _log(logging.ERROR, text, *args, exc_info=exc_info)
+
+
+def complain_of_search(error: Exception) -> None:
+    """Tell the log why nobody was found, unless it is that nobody is there: it may be a bug."""
+    if not isinstance(error, ObjectDoesNotExist):
+        complain("%s was raised in search of the user of a token.", type(error).__name__)
 
 
 def send(signal: Signal, user: AbstractBaseUser, request: Any, **facts: Any) -> None:

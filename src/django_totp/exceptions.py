@@ -52,10 +52,48 @@ class InvalidBackupCode(TotpError):
 
 
 class ReauthenticationRequired(TotpError):
-    """``TOTP_REAUTHENTICATE`` is on and the call came without a fresh proof."""
+    """The call came without the proof that it needs: see ``FreshProof``."""
 
     code = "reauthentication_required"
     message = _("Confirm that it is you: send a valid otp_code, backup_code or password.")
+
+
+class LoginOutdated(TotpError):
+    """The login is from before the logins of the account were ended: by a reset, for example."""
+
+    code = "login_outdated"
+    message = _("This login was ended. Log in again.")
+
+
+class SecondFactorRequired(TotpError):
+    """The login never gave the second factor that its account has."""
+
+    code = "second_factor_required"
+    message = _("This login lacks the second factor. Confirm it with a code, or log in again.")
+
+
+class EnrollmentRequired(TotpError):
+    """The account must have a second factor, and has none."""
+
+    code = "enrollment_required"
+    message = _("This account must have two-factor authentication. Log in again to set it up.")
+
+
+class TotpRequired(TotpError):
+    """The second factor of an account that must have one cannot be switched off."""
+
+    code = "totp_required"
+    message = _("This account must have two-factor authentication: it cannot be turned off.")
+
+
+class PolicyUnavailable(TotpError):
+    """``TOTP_REQUIRED_FOR`` cannot be decided: a predicate raised. The log tells why."""
+
+    code = "policy_unavailable"
+    message = _(
+        "It cannot be told now whether this account must have two-factor authentication. Try "
+        "again later."
+    )
 
 
 class TooManyAttempts(TotpError):

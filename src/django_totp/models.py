@@ -1,25 +1,21 @@
-"""The two tables, and the compare-and-swap that every change of an enrollment goes through.
+"""The tables, and the compare-and-swap that every change of an enrollment goes through.
 
 Reads go to the database that is written (``router.db_for_write``), and past what caches
 querysets: whether a code was used before is no question for what lags behind.
 """
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser
-from django.db import models, router, transaction
+from django.db import IntegrityError, models, router, transaction
 from django.db.models.signals import post_delete, pre_delete
-from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from .conf import conf
-
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-MICROSECOND = timedelta(microseconds=1)
-CLOCK_SKEW = timedelta(seconds=5)  # by which the clocks of one project's servers may differ
+from .moments import CLOCK_SKEW, MomentField, age
 
 
 class Moved(Exception):
@@ -46,32 +42,6 @@ class TotpManager(PrimaryManager):
         return next(fetch(rows.annotate(**told) if told else rows), None)
 
 
-class MomentField(models.Field):  # type: ignore[type-arg]  # no generic at run time
-    """A moment, stored as microseconds since the epoch: an aware ``datetime`` in UTC.
-
-    A ``DateTimeField`` holds local time where ``USE_TZ`` is off, which stands still or leaps
-    when summer time ends or begins.
-    """
-
-    def get_internal_type(self) -> str:
-        return "BigIntegerField"
-
-    def get_prep_value(self, value: Any) -> Any:
-        moment = self.to_python(super().get_prep_value(value))
-        return moment and (moment - EPOCH) // MICROSECOND
-
-    def from_db_value(self, value: int | None, *args: Any) -> datetime | None:
-        return None if value is None else EPOCH + value * MICROSECOND
-
-    def to_python(self, value: Any) -> datetime | None:
-        moment = models.DateTimeField().to_python(value)
-        return moment and aware(moment)
-
-    def value_to_string(self, obj: models.Model) -> str:
-        value = self.value_from_object(obj)
-        return "" if value is None else str(value.isoformat())
-
-
 class Totp(models.Model):
     """The enrollment of one user: pending until ``confirmed_at`` is set.
 
@@ -96,6 +66,8 @@ class Totp(models.Model):
     digits = models.PositiveSmallIntegerField(default=6, db_default=6)
     period = models.PositiveSmallIntegerField(default=30, db_default=30)
     algorithm = models.CharField(max_length=6, default="SHA1", db_default="SHA1")
+    # The name of the login that confirmed the enrollment, if it had one: see ``assurance``.
+    confirmed_sid = models.CharField(max_length=64, blank=True, default="", db_default="")
     # What a query may have told on the way, so that it need not be asked for.
     has_codes: bool | None = None
     has_undigested: bool | None = None
@@ -215,6 +187,80 @@ class BackupCode(models.Model):
         return f"backup code {self.pk}"
 
 
+class AccountManager(PrimaryManager):
+    def of(self, user: AbstractBaseUser) -> "Account":
+        """Return the row of ``user`` as it stands in the database, or a new one, not stored."""
+        rows = self.filter(user_id=user.pk)
+        account: Account = next(fetch(rows), None) or Account(user_id=user.pk)
+        account._state.db = rows.db
+        return account
+
+
+class Account(models.Model):
+    """What outlives the enrollments of a user: which logins count, and who must enroll.
+
+    There is a row once one of these is known. ``valid_from`` is when logins were ended last,
+    ``required_since`` when the user was first found to owe a second factor.
+    """
+
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.CASCADE,
+        primary_key=True,
+        related_name="totp_account",
+    )
+    valid_from = MomentField(null=True, blank=True, verbose_name=_("logins count from"))
+    required_since = MomentField(null=True, blank=True, verbose_name=_("must enroll since"))
+    exempt_until = models.DateField(null=True, blank=True, verbose_name=_("exempt until"))
+    exempt_reason = models.CharField(
+        max_length=200, blank=True, default="", verbose_name=_("reason of the exemption")
+    )
+
+    objects = AccountManager()
+
+    class Meta:
+        verbose_name = _("account")
+        verbose_name_plural = _("accounts")
+        permissions = [("end_sessions", "Can end all logins of a user")]
+
+    def __str__(self) -> str:
+        return f"account {self.pk}"
+
+    def end_logins(self) -> None:
+        """Let none of the logins until now count, also one that was given the next second.
+
+        It is one write. Raise Moved if somebody else has done so since the row was read.
+        """
+        now, last = datetime.now(UTC), self.valid_from
+        begin = now if last is None else max(now, last + timedelta(seconds=1))
+        rows = type(self).objects.using(self._state.db)
+        if self._state.adding:
+            self._insert(rows, valid_from=begin)
+        elif not rows.filter(pk=self.pk, valid_from=last).update(valid_from=begin):
+            raise Moved
+
+    def exempt(self, until: date | None, reason: str = "") -> None:
+        """Let the user do without a factor up to and on that day, or not any more if ``None``.
+
+        Raise Moved if somebody else has decided so since the row was read.
+        """
+        values = {"exempt_until": until, "exempt_reason": reason}
+        rows = type(self).objects.using(self._state.db)
+        if self._state.adding:
+            self._insert(rows, **values)
+        elif not rows.filter(pk=self.pk, exempt_until=self.exempt_until).update(**values):
+            raise Moved
+
+    def _insert(self, rows: models.QuerySet[Any], **values: Any) -> None:
+        try:
+            with transaction.atomic(using=rows.db):
+                rows.create(user_id=self.pk, **values)
+        except IntegrityError:
+            if not rows.filter(pk=self.pk).exists():
+                raise
+            raise Moved from None
+
+
 class HasCodes(models.Func):
     """Whether the enrollment of a primary key has codes, used or not.
 
@@ -229,29 +275,23 @@ class HasCodes(models.Func):
     output_field = models.BooleanField()
 
 
+def related(model: type[models.Model], user: AbstractBaseUser) -> Any:
+    """Return the row of ``user`` in ``model``, or ``None``: as it was read with the user, if so."""
+    relation: Any = model._meta.get_field("user").remote_field
+    if relation.is_cached(user):
+        return relation.get_cached_value(user)
+    return next(fetch(model.objects.filter(user_id=user.pk)), None)  # type: ignore[attr-defined]
+
+
+def relate(model: type[models.Model], user: AbstractBaseUser, row: Any) -> None:
+    """Let ``row`` be the one of ``user`` in ``model``, as if it were read with the user."""
+    relation: Any = model._meta.get_field("user").remote_field
+    relation.set_cached_value(user, row)
+
+
 def fetch(rows: models.QuerySet[Any]) -> Iterator[Any]:
     """Yield ``rows`` from the database, where a package may have made QuerySet cache its own."""
     yield from iter(rows._iterable_class(rows))  # type: ignore[call-overload]
-
-
-def aware(moment: datetime) -> datetime:
-    """Return ``moment`` as an aware one: naive ones are local time, where ``USE_TZ`` is off."""
-    if timezone.is_aware(moment):
-        return moment
-    if not settings.TIME_ZONE:  # then it is the system's
-        return moment.astimezone()
-    return timezone.make_aware(moment, timezone.get_default_timezone())
-
-
-def age(moment: datetime) -> timedelta:
-    """Return how long ago ``moment`` was.
-
-    Local time that the end of summer time lets come twice is taken for the later one, unless
-    that is still to come.
-    """
-    now = datetime.now(UTC)
-    later = now - aware(moment.replace(fold=1))
-    return later if later >= -CLOCK_SKEW else now - aware(moment.replace(fold=0))
 
 
 def _is_watched(model: type[models.Model]) -> bool:

@@ -34,18 +34,23 @@ class EmptySerializer(serializers.Serializer[Any]):
     """A request or a response without a body."""
 
 
-class TotpConfirmRequest(serializers.Serializer[Any]):
-    input_code = StringField(max_length=CODE_LENGTH)
+class PasswordRequest(serializers.Serializer[Any]):
+    """The password again, where ``TOTP_REAUTHENTICATE`` asks for it."""
 
-
-class ReauthenticationRequest(serializers.Serializer[Any]):
-    """At most one fresh proof; whether one is needed is ``TOTP_REAUTHENTICATE``."""
-
-    otp_code = StringField(max_length=CODE_LENGTH, required=False, allow_blank=True)
-    backup_code = StringField(max_length=CODE_LENGTH, required=False, allow_blank=True)
     password = StringField(
         max_length=PASSWORD_LENGTH, required=False, allow_blank=True, trim_whitespace=False
     )
+
+
+class TotpConfirmRequest(PasswordRequest):
+    input_code = StringField(max_length=CODE_LENGTH)
+
+
+class ReauthenticationRequest(PasswordRequest):
+    """At most one fresh proof; whether one is needed, the login and the settings say."""
+
+    otp_code = StringField(max_length=CODE_LENGTH, required=False, allow_blank=True)
+    backup_code = StringField(max_length=CODE_LENGTH, required=False, allow_blank=True)
 
 
 class JWTCreateRequest(serializers.Serializer[Any]):
@@ -63,8 +68,9 @@ class JWTCreateRequest(serializers.Serializer[Any]):
         return {model.USERNAME_FIELD: name, **super().get_fields()}
 
 
-class JWTTotpVerifyRequest(serializers.Serializer[Any]):
-    totp_challenge_token = StringField(max_length=TOKEN_LENGTH)
+class OneCodeRequest(serializers.Serializer[Any]):
+    """A token, under the name that a subclass gives it, and one code: a body of two fields."""
+
     otp_code = StringField(max_length=CODE_LENGTH, required=False, allow_blank=True)
     backup_code = StringField(max_length=CODE_LENGTH, required=False, allow_blank=True)
 
@@ -77,7 +83,24 @@ class JWTTotpVerifyRequest(serializers.Serializer[Any]):
         given = [name for name in ("otp_code", "backup_code") if attrs.get(name)]
         if len(given) != 1:
             self.fail("both_codes" if given else "no_code")
-        return {name: attrs[name] for name in ("totp_challenge_token", *given)}
+        blank = {"otp_code", "backup_code"} - {*given}
+        return {name: value for name, value in attrs.items() if name not in blank}
+
+
+class JWTTotpVerifyRequest(OneCodeRequest):
+    totp_challenge_token = StringField(max_length=TOKEN_LENGTH)
+
+
+class JWTStepUpRequest(OneCodeRequest):
+    refresh = StringField()
+
+
+class JWTTotpCreateRequest(serializers.Serializer[Any]):
+    totp_challenge_token = StringField(max_length=TOKEN_LENGTH)
+
+
+class JWTTotpConfirmRequest(JWTTotpCreateRequest):
+    input_code = StringField(max_length=CODE_LENGTH)
 
 
 class TotpCreateResponse(serializers.Serializer[Any]):
@@ -103,13 +126,24 @@ class TokenPairResponse(serializers.Serializer[Any]):
     access = serializers.CharField()
 
 
+class JWTTotpConfirmResponse(TokenPairResponse, BackupCodesResponse):
+    pass
+
+
 class ChallengeResponse(serializers.Serializer[Any]):
     is_totp_enabled = serializers.BooleanField()
     totp_challenge_token = serializers.CharField()
 
 
+class EnrollmentOwedResponse(ChallengeResponse):
+    is_totp_required = serializers.BooleanField()
+
+
 class SignedInResponse(TokenPairResponse):
     is_totp_enabled = serializers.BooleanField()
+    totp_required_from = serializers.DateTimeField(
+        required=False, help_text=_("From then on the account must have a second factor.")
+    )
 
 
 class ErrorResponse(serializers.Serializer[Any]):

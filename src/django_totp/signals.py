@@ -12,6 +12,9 @@ totp_created = Signal()
 # An enrollment was removed: by its user, or by an administrator's reset.
 totp_disabled = Signal()
 
+# All logins of a user were ended. A reset does so too, and sends ``totp_disabled``.
+sessions_ended = Signal()
+
 # The backup codes were replaced by a new set.
 backup_codes_rotated = Signal()
 

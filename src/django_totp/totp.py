@@ -10,7 +10,7 @@ from django.db import IntegrityError, router, transaction
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
-from . import events, oath, qr, signals, spelling
+from . import events, oath, policy, qr, signals, spelling
 from .adoption import has_codes
 from .attempts import (
     Act,
@@ -102,14 +102,15 @@ def start_totp_setup(user: AbstractBaseUser, *, request: Any = None) -> TotpSetu
 
 @sensitive_variables("input_code", "codes")
 def confirm_totp_setup(
-    user: AbstractBaseUser, input_code: str, *, request: Any = None
+    user: AbstractBaseUser, input_code: str, *, request: Any = None, sid: str = ""
 ) -> list[str]:
     """Confirm the pending enrollment of ``user`` with a code and return the backup codes.
 
-    The code is used up: it does not log in. Raise TotpNotEnrolled if nothing is pending (any
+    The code is used up: it does not log in. ``sid`` names the login that confirms, which the
+    enrollment does not outdate (``assurance``). Raise TotpNotEnrolled if nothing is pending (any
     more), TotpAlreadyExists if it is confirmed already, InvalidTotpCode, TooManyAttempts.
     """
-    codes = _confirm(user, input_code, request)
+    codes = _confirm(user, input_code, sid, request)
     if codes is None:
         raise InvalidTotpCode
     events.send(signals.totp_created, user, request)
@@ -133,20 +134,37 @@ def disable_totp(
     *,
     request: Any = None,
     reason: str = "",
+    proof: Proof | None = None,
+) -> None:
+    """Remove the enrollment of ``user``, pending or confirmed, with its backup codes.
+
+    It is the owner who does so, and the owner's logins go on: ``auth.reset_totp`` is for
+    administrators. ``reason`` goes to the log; ``proof`` decides whether the row may be removed.
+    Raise TotpNotEnrolled if there is no enrollment, TotpRequired if there must be one, and
+    ReauthenticationRequired.
+    """
+    policy.refuse_to_disable(user)
+    remove_totp(user, proof=proof)
+    events.record("disabled", user, request, reason=reason)
+    events.send(signals.totp_disabled, user, request)
+
+
+@retried
+def remove_totp(
+    user: AbstractBaseUser,
+    *,
     using: str | None = None,
     proof: Proof | None = None,
     seen: Totp | None = None,
 ) -> None:
-    """Remove the enrollment of ``user``, pending or confirmed, with its backup codes.
+    """Remove the row of ``user`` and tell nobody: for those who have more to do with it.
 
-    ``reason`` goes to the log; ``using`` names the database, if not the routers do; ``proof``
-    decides whether the row may be removed; ``seen`` is what is to be removed, if not what is
-    there by now. Raise TotpNotEnrolled if there is no such enrollment, and
-    ReauthenticationRequired.
+    ``using`` names the database, if not the routers do; ``seen`` is what is to be removed, if
+    not what is there by now. Raise TotpNotEnrolled and ReauthenticationRequired.
     """
-    _remove(user, using, proof or trusted, seen)
-    events.record("disabled", user, request, reason=reason)
-    events.send(signals.totp_disabled, user, request)
+    totp = as_seen(read_enrolled(user, using), seen)
+    if not (proof or trusted)(totp, lambda totp, changes: totp.remove()):
+        raise ReauthenticationRequired
 
 
 def end_wait(
@@ -160,8 +178,8 @@ def end_wait(
     """Forget the wrong codes of ``user``, so that TOTP codes are accepted again at once.
 
     A last used step that a clock once ahead has left in the future is forgotten as well.
-    ``reason``, ``using`` and ``seen`` are those of ``disable_totp``. Raise TotpNotEnrolled if
-    there is no such enrollment.
+    ``reason`` goes to the log, ``using`` and ``seen`` are those of ``remove_totp``. Raise
+    TotpNotEnrolled if there is no such enrollment.
     """
     _forget_failures(user, using, seen)
     events.record("wait_ended", user, request, reason=reason)
@@ -274,7 +292,7 @@ def _insert(user: AbstractBaseUser, new: dict[str, Any]) -> None:
 
 @retried
 @sensitive_variables("input_code", "codes")
-def _confirm(user: AbstractBaseUser, input_code: str, request: Any) -> list[str] | None:
+def _confirm(user: AbstractBaseUser, input_code: str, sid: str, request: Any) -> list[str] | None:
     """Confirm and return the codes, or count a wrong code and return ``None``."""
     totp = read_enrolled(user, has_codes=has_codes())
     if totp.is_enabled:
@@ -282,7 +300,9 @@ def _confirm(user: AbstractBaseUser, input_code: str, request: Any) -> list[str]
     if not totp.is_pending:
         raise TotpNotEnrolled
     codes = generate_backup_codes()
-    act: Act = lambda totp, changes: _confirm_row(totp, changes, codes)  # noqa: E731
+    act: Act = lambda totp, changes: _confirm_row(  # noqa: E731
+        totp, {**changes, "confirmed_sid": sid}, codes
+    )
     return codes if answer(totp, Confirmation(input_code), user, request, act=act) else None
 
 
@@ -294,20 +314,13 @@ def _confirm_row(totp: Totp, changes: Mapping[str, Any], codes: list[str]) -> No
 
 
 @retried
-def _remove(user: AbstractBaseUser, using: str | None, proof: Proof, seen: Totp | None) -> None:
-    totp = _as_seen(read_enrolled(user, using), seen)
-    if not proof(totp, lambda totp, changes: totp.remove()):
-        raise ReauthenticationRequired
-
-
-@retried
 def _forget_failures(user: AbstractBaseUser, using: str | None, seen: Totp | None) -> None:
-    totp = _as_seen(read_enrolled(user, using), seen)
+    totp = as_seen(read_enrolled(user, using), seen)
     step = None if clock_was_ahead(totp) else totp.last_used_step
     totp.move(failures=0, waiting_until=None, last_used_step=step)
 
 
-def _as_seen(totp: Totp, seen: Totp | None) -> Totp:
+def as_seen(totp: Totp, seen: Totp | None) -> Totp:
     """Return ``totp`` if it is the enrollment that was ``seen``. Raise TotpNotEnrolled."""
     if seen is not None and any(getattr(totp, name) != getattr(seen, name) for name in IDENTITY):
         raise TotpNotEnrolled

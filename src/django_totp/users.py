@@ -8,6 +8,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from django.contrib.auth.base_user import AbstractBaseUser
+from django.core.exceptions import ObjectDoesNotExist, ValidationError
+from django.db import DataError
+
+# What a search for a user raises over a key that no user can have: a signed token may name any.
+NOBODY = (DataError, ObjectDoesNotExist, OverflowError, TypeError, ValidationError, ValueError)
 
 
 def name_of(user: AbstractBaseUser) -> str:

@@ -43,7 +43,8 @@
   }
   const least = matchMedia("(pointer: coarse)").matches ? 44 : 24;
   for (const control of all("button, .button, input, textarea, nav a, summary")) {
-    const { width, height } = control.getBoundingClientRect();
+    const target = control.type === "checkbox" ? control.labels[0] : control;
+    const { width, height } = target.getBoundingClientRect();
     if (Math.min(width, height) < least) problems.push(`${name(control)} is tiny`);
   }
 

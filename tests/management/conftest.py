@@ -16,6 +16,24 @@ def run():
     return run
 
 
+@pytest.fixture
+def answer(monkeypatch):
+    """Return a function that answers the question, and the list of questions."""
+    questions = []
+
+    def answer(text):
+        def read(prompt):
+            questions.append(prompt)
+            if text is None:
+                raise EOFError
+            return text
+
+        monkeypatch.setattr("builtins.input", read)
+        return questions
+
+    return answer
+
+
 class Unasked:
     """A database router that answers no question about where users and enrollments are."""
 

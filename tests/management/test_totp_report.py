@@ -92,3 +92,58 @@ def test_no_user_at_all(run):
         "group": "all",
         "percent_enabled": 0.0,
     }
+
+
+class TestRequired:
+    @pytest.fixture(autouse=True)
+    def _required(self, settings):
+        settings.TOTP_REQUIRED_FOR = ["staff"]
+
+    def test_a_table(self, run):
+        table = run("totp_report")
+        heading, *rows = table.splitlines()
+        assert heading.endswith("percent enabled  required  in grace  overdue  exempt")
+        assert [row.split()[7:] for row in rows] == [
+            ["2", "0", "2", "0"],
+            ["2", "0", "2", "0"],
+            ["2", "0", "2", "0"],
+            ["1", "0", "1", "0"],
+        ]
+        notes = run("totp_report", verbosity=2).removeprefix(table)
+        assert "overdue: required and not enabled, and must enroll to log in" in notes
+
+    def test_json(self, run):
+        group = json.loads(run("totp_report", "--format", "json"))[0]
+        assert group == ALL | {"required": 2, "in_grace": 0, "overdue": 2, "exempt": 0}
+
+    def test_csv(self, run):
+        (row, *_) = csv.DictReader(run("totp_report", "--format", "csv").splitlines())
+        assert (row["required"], row["overdue"]) == ("2", "2")
+
+    def test_the_database_that_was_asked_for(self, run, settings, no_routing):
+        settings.TOTP_REQUIRED_FOR = ["group:editors", f"{__name__}.is_grace"]
+        groups = json.loads(run("totp_report", "--database", "default", format="json"))
+        assert groups[0]["required"] == 1
+
+    @pytest.mark.parametrize(
+        ("word", "error"),
+        [
+            ("fails_for_grace", "ZeroDivisionError: division by zero"),
+            ("no_such_name", "ImportError: "),
+        ],
+    )
+    def test_a_predicate_that_does_not_tell(self, run, settings, word, error):
+        settings.TOTP_REQUIRED_FOR = ["superusers", f"{__name__}.{word}"]
+        with pytest.raises(CommandError) as caught:
+            run("totp_report")
+        assert str(caught.value).startswith(f"TOTP_REQUIRED_FOR: '{__name__}.{word}' cannot tell")
+        assert error in str(caught.value)
+        assert caught.value.returncode == 1
+
+
+def is_grace(user):
+    return user.get_username() == "grace@example.com"
+
+
+def fails_for_grace(user):
+    return is_grace(user) and 1 / 0

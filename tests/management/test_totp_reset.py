@@ -11,24 +11,6 @@ from tests.receivers import heard
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def answer(monkeypatch):
-    """Return a function that answers the question, and the list of questions."""
-    questions = []
-
-    def answer(text):
-        def read(prompt):
-            questions.append(prompt)
-            if text is None:
-                raise EOFError
-            return text
-
-        monkeypatch.setattr("builtins.input", read)
-        return questions
-
-    return answer
-
-
 def test_removes_the_enrollment_with_its_codes(run, enrolled_user):
     text = run("totp_reset", enrolled_user.get_username(), "--yes")
     assert text == "Two-factor authentication of ada@example.com was reset.\n"

@@ -1,11 +1,14 @@
-from datetime import UTC, datetime, timedelta
+import io
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
+from django.contrib.auth.models import Group
+from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from django_totp.backup_code_utils import verify_backup_code
 from django_totp.management.base import show
-from django_totp.models import BackupCode, Totp
+from django_totp.models import Account, BackupCode, Totp
 
 pytestmark = pytest.mark.django_db
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
@@ -35,6 +38,8 @@ def test_enabled(status, enrolled_user, backup_codes, settings):
         "Waiting until": "not waiting",
         "Failures": "0 wrong codes in a row",
         "Backup codes": "9 of 10 left",
+        "Required": "no",
+        "Logins count": "all",
     }
 
 
@@ -93,6 +98,58 @@ def test_a_clock_that_was_once_ahead(status, enrolled_user, settings):
         "2030-01-01 12:00:00+00:00: the server's clock was once ahead, and codes are refused until "
         "it is there again; totp_unlock ends it"
     )
+
+
+class TestAccount:
+    @pytest.fixture(autouse=True)
+    def _utc(self, settings):
+        settings.TIME_ZONE = "UTC"
+
+    def test_who_must_have_one(self, status, enrolled_user, settings):
+        settings.TOTP_REQUIRED_FOR = ["everyone"]
+        assert status()["Required"] == "yes, and it will be noted at the next login"
+        assert not Account.objects.exists()
+        Account.objects.create(user=enrolled_user, required_since=NOON)
+        facts = status()
+        assert facts["Required"] == "yes, since 2030-01-01 12:00:00+00:00"
+        assert "In grace until" not in facts
+
+    def test_the_grace_period(self, status, enrolled_user, settings):
+        settings.TOTP_REQUIRED_FOR, settings.TOTP_GRACE_PERIOD = ["everyone"], 3600
+        Account.objects.create(user=enrolled_user, required_since=NOON)
+        assert status()["In grace until"] == "2030-01-01 13:00:00+00:00"
+
+    def test_an_exemption(self, status, enrolled_user):
+        day = date(2030, 1, 31)
+        reason = "no\x1b[2Kphone"
+        Account.objects.create(user=enrolled_user, exempt_until=day, exempt_reason=reason)
+        assert status()["Exempt until"] == r"2030-01-31 (no\x1b[2Kphone)"
+
+    def test_logins_that_were_ended(self, status, enrolled_user):
+        Account.objects.create(user=enrolled_user, valid_from=NOON)
+        assert status()["Logins count"] == "from 2030-01-01 12:00:00+00:00 on"
+
+    def test_in_a_group(self, run, enrolled_user, settings, request):
+        settings.TOTP_REQUIRED_FOR = ["group:editors"]
+        enrolled_user.groups.add(Group.objects.create(name="editors"))
+        request.getfixturevalue("no_routing")
+        text = run("totp_status", enrolled_user.get_username(), "--database", "default")
+        assert "Required       yes" in text
+
+    def test_nobody_can_tell(self, status, enrolled_user, settings):
+        settings.TOTP_REQUIRED_FOR = ["tests.no_such_module.f"]
+        assert status()["Required"].startswith("nobody can tell: ")
+
+    def test_without_an_enrollment(self, user, settings):
+        settings.TOTP_REQUIRED_FOR = ["everyone"]
+        out = io.StringIO()
+        with pytest.raises(CommandError, match="does not have an associated TOTP secret"):
+            call_command("totp_status", user.get_username(), stdout=out)
+        assert [line[:16].strip() for line in out.getvalue().splitlines()] == [
+            user.get_username(),
+            "Required",
+            "Logins count",
+        ]
 
 
 @pytest.mark.parametrize("verbosity", ["1", "3"])

@@ -9,6 +9,7 @@ from django.contrib.auth.base_user import BaseUserManager
 from django.db.models import F
 from django.utils import timezone
 
+from django_totp.auth import reset_totp
 from django_totp.backup_code_utils import verify_backup_code
 from django_totp.encryption import encrypt
 from django_totp.exceptions import TotpNotEnrolled
@@ -24,7 +25,7 @@ from django_totp.operations.support import (
     people,
     status_of,
 )
-from django_totp.totp import disable_totp, verify_totp_code
+from django_totp.totp import verify_totp_code
 
 pytestmark = pytest.mark.django_db
 
@@ -256,7 +257,7 @@ class TestClocks:
 class TestActUpon:
     def test_the_enrollment_that_was_seen(self, enrolled_user):
         seen = support.enrollment_of(enrolled_user)
-        support.act_upon(seen, disable_totp, user=enrolled_user, reason="asked")
+        support.act_upon(seen, reset_totp, user=enrolled_user, reason="asked")
         assert not Totp.objects.exists()
 
     @pytest.mark.parametrize(
@@ -272,14 +273,14 @@ class TestActUpon:
         seen = support.enrollment_of(pending_user)
         Totp.objects.update(**change)
         with pytest.raises(TotpNotEnrolled):
-            support.act_upon(seen, disable_totp, user=pending_user)
+            support.act_upon(seen, reset_totp, user=pending_user)
         assert Totp.objects.exists()
 
     def test_one_of_1_1_that_is_adopted_meanwhile(self, enrolled_user):
         Totp.objects.update(confirmed_at=None)
         seen = support.enrollment_of(enrolled_user)
         Totp.objects.update(confirmed_at=F("created_at"))
-        support.act_upon(seen, disable_totp, user=enrolled_user)
+        support.act_upon(seen, reset_totp, user=enrolled_user)
         assert not Totp.objects.exists()
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 from django.core.management import call_command
+from django.core.management.base import SystemCheckError
 from django.urls import reverse
 from rest_framework.test import APIClient
 from rest_framework_simplejwt.tokens import AccessToken
@@ -69,9 +70,27 @@ def test_a_challenge(enrolled_user):
     assert auth.verify_challenge_token(token) == enrolled_user.pk
 
 
-@pytest.mark.parametrize("command", ["totp_status", "totp_unlock", "totp_report"])
-def test_commands(enrolled_user, command):
-    call_command(command, *(["ada"] if command != "totp_report" else []))
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["totp_status", "ada"],
+        ["totp_unlock", "ada"],
+        ["totp_report"],
+        ["totp_end_sessions", "ada", "--yes"],
+        ["totp_exempt", "ada", "--until", "9999-12-31", "--reason", "no phone"],
+    ],
+)
+@pytest.mark.parametrize("words", [[], ["everyone"], ["staff"]])
+def test_commands(enrolled_user, settings, command, words):
+    settings.TOTP_REQUIRED_FOR = words
+    call_command(*command)
+
+
+@pytest.mark.parametrize("word", ["staff", "superusers", "group:editors"])
+def test_a_word_that_the_model_does_not_know(settings, word):
+    settings.TOTP_REQUIRED_FOR = [word]
+    with pytest.raises(SystemCheckError, match=r"django_totp\.E026"):
+        call_command("check")
 
 
 def test_a_reset(enrolled_user):

@@ -79,7 +79,7 @@ def test_a_setup_ends(time_machine, change, user, login, otp, before):
     assert client.post(reverse("totp-confirm"), confirm).status_code == 400
 
 
-def test_admin_and_commands(enrolled_user, django_user_model, capsys, secret, login):
+def test_admin_and_commands(enrolled_user, django_user_model, capsys, secret, login, settings):
     Totp.objects.update(failures=20)
     login(enrolled_user, otp_code=wrong_code(secret))
     name = {django_user_model.USERNAME_FIELD: "root@example.com", "password": "x"}
@@ -91,6 +91,10 @@ def test_admin_and_commands(enrolled_user, django_user_model, capsys, secret, lo
     [row] = Totp.objects.all()
     assert admin.get(reverse("admin:django_totp_totp_change", args=[row.pk])).status_code == 200
     call_command("totp_status", enrolled_user.get_username())
+    settings.TOTP_REQUIRED_FOR, settings.TOTP_GRACE_PERIOD = ["everyone"], 3600
+    call_command("totp_end_sessions", enrolled_user.get_username(), yes=True)
+    today = time.strftime("%Y-%m-%d")
+    call_command("totp_exempt", enrolled_user.get_username(), until=today, reason="no phone")
     call_command("totp_report")
     assert "Waiting until" in capsys.readouterr().out
 

@@ -9,9 +9,9 @@ from django.core.management import CommandError, call_command
 from django.test import RequestFactory
 from django.utils import timezone
 
-from django_totp.admin import TotpAdmin
+from django_totp.admin import AccountAdmin, TotpAdmin
 from django_totp.encryption import encrypt
-from django_totp.models import Totp
+from django_totp.models import Account, Totp
 from django_totp.operations.support import adoption
 from tests.variants.related.models import Handle, Person
 
@@ -54,7 +54,16 @@ def found(term):
     return {totp.user.post for totp in rows}
 
 
-@pytest.mark.parametrize("command", [["totp_status"], ["totp_unlock"], ["totp_reset", "--yes"]])
+COMMANDS = [
+    ["totp_status"],
+    ["totp_unlock"],
+    ["totp_reset", "--yes"],
+    ["totp_end_sessions", "--yes"],
+    ["totp_exempt", "--until", "9999-12-31", "--reason", "no phone"],
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
 def test_commands(enroll, command):
     enroll("ada")
     assert "handle ada" in run(*command, "ada")
@@ -62,7 +71,7 @@ def test_commands(enroll, command):
         run(*command, "nobody")
 
 
-@pytest.mark.parametrize("command", [["totp_status"], ["totp_unlock"], ["totp_reset", "--yes"]])
+@pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize("post", ["post@example.com", ""])
 def test_a_user_without_a_name(enroll, command, post):
     totp = enroll(None, post)
@@ -87,7 +96,7 @@ def test_search(enroll):
 
 
 def test_search_in_many(enroll, monkeypatch):
-    monkeypatch.setattr("django_totp.admin.SEARCH_LIMIT", 1)
+    monkeypatch.setattr("django_totp.admin.base.SEARCH_LIMIT", 1)
     for name in ("adam", "adamo"):
         enroll(name, f"{name}@example.com")
     assert found("dam") == {"adam@example.com", "adamo@example.com"}
@@ -99,6 +108,18 @@ def test_pages(enroll):
     assert "handle ada" in page
     assert "post@example.com" in page
     detail = ours.change_view(request(named.user), str(nameless.pk)).render().content.decode()
+    assert "post@example.com" in detail
+
+
+def test_accounts(enroll):
+    for totp in (enroll("ada"), enroll(None, "post@example.com")):
+        Account.objects.create(user=totp.user)
+    accounts = AccountAdmin(Account, admin.site)
+    asked = request(totp.user)
+    page = accounts.changelist_view(asked).render().content.decode()
+    assert "handle ada" in page
+    assert "post@example.com" in page
+    detail = accounts.change_view(asked, str(totp.user_id)).render().content.decode()
     assert "post@example.com" in detail
 
 

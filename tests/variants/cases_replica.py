@@ -1,5 +1,7 @@
 """A read replica that lags behind decides nothing about a second factor."""
 
+from datetime import date
+
 import pytest
 from django.contrib.auth import get_user_model
 from django.core.management import call_command
@@ -9,7 +11,8 @@ from django.urls import reverse
 
 from django_totp import auth, totp
 from django_totp.encryption import encrypt
-from django_totp.models import BackupCode, Totp
+from django_totp.models import Account, BackupCode, Totp
+from django_totp.operations.support import Duty, account_status_of, duties
 from tests.endpoints import BAD_BACKUP, BAD_CHALLENGE, BAD_OTP, assert_error, wrong_code
 
 pytestmark = pytest.mark.django_db(databases=["default", "replica"])
@@ -125,3 +128,28 @@ def test_a_row_that_an_operator_names_in_the_other_database_is_the_one_that_goes
         post_delete.disconnect(hear)
     left = [alias for alias in users if Totp.objects.using(alias).exists()]
     assert left == ["default"]
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_accounts_are_written_to_the_primary(lagging_user, is_known):
+    name = lagging_user.get_username()
+    if is_known:
+        Account.objects.create(user=lagging_user)
+    call_command("totp_end_sessions", name, yes=True)
+    call_command("totp_exempt", name, until="9999-12-31", reason="no phone")
+    account = Account.objects.using("default").get()
+    assert account.valid_from is not None
+    assert account.exempt_reason == "no phone"
+    assert not Account.objects.using("replica").exists()
+
+
+def test_numbers_and_states_are_those_of_the_primary(lagging_user, settings):
+    settings.TOTP_REQUIRED_FOR = ["everyone", "tests.variants.cases_replica.nobody"]
+    Totp.objects.all().delete()
+    Account.objects.create(user=lagging_user, exempt_until=date.max, exempt_reason="no phone")
+    assert duties()["all"] == Duty(required=1, in_grace=0, overdue=0, exempt=1)
+    assert account_status_of(lagging_user).exempt_reason == "no phone"
+
+
+def nobody(user):
+    return False

@@ -235,8 +235,9 @@ class TestUnreadableSecret:
         assert set(Totp.objects.values_list("failures", flat=True)) == {0}
         assert "No configured key can read" in caplog.text
 
-    def test_reauthentication(self, settings, call, signed_in, secret, otp, password):
-        settings.TOTP_REAUTHENTICATE = True
+    def test_reauthentication(self, settings, call, user, sign_in, secret, otp, password):
+        settings.TOTP_REAUTHENTICATE, settings.TOTP_REAUTHENTICATE_MAX_AGE = True, 0
+        signed_in = sign_in(user, "pwd", "otp")
         for proof in ({"otp_code": otp(secret)}, {"backup_code": "abcd-abcd"}):
             assert_error(call("totp-disable", proof, client=signed_in), 403)
         response = call("totp-disable", {"password": password}, client=signed_in)
@@ -261,6 +262,13 @@ class TestReauthentication:
     def proofs(self, secret, otp, backup_codes, password):
         """Return a good proof of each kind."""
         return {"otp_code": otp(secret), "backup_code": backup_codes[0], "password": password}
+
+    @pytest.fixture
+    def signed_in(self, user, sign_in):
+        """Return a client whose login gave the second factor, but not recently."""
+        hour_ago = timezone.now() - timedelta(hours=1)
+        Totp.objects.filter(confirmed_at__isnull=False).update(confirmed_at=hour_ago)
+        return sign_in(user, "pwd", "otp", age=301)
 
     def refused(self, response):
         assert assert_error(response, 403)["code"] == "reauthentication_required"
@@ -367,7 +375,7 @@ class TestReauthentication:
         assert self.refused(call(name, client=by_session, HTTP_X_CSRFTOKEN=token))
         response = call(
             name,
-            {"password": proofs["password"], "csrfmiddlewaretoken": token},
+            {"otp_code": proofs["otp_code"], "csrfmiddlewaretoken": token},
             client=by_session,
             form="multipart",
         )

@@ -19,7 +19,7 @@ from rest_framework_simplejwt.tokens import AccessToken, RefreshToken
 
 from django_totp.auth import generate_challenge_token
 from django_totp.models import BackupCode, Totp
-from django_totp.views import jwt
+from django_totp.views import login as login_views
 from django_totp.views.jwt import JWTRefreshView
 from tests.endpoints import (
     BAD_BACKUP,
@@ -195,7 +195,7 @@ class TestNames:
     def test_a_name_that_is_too_long_for_one_is_not_normalized(self):
         """To put marks in order takes the square of their number: seconds, for some bodies."""
         credentials = {get_user_model().USERNAME_FIELD: "a" + "\u0345" * 1000 + "\u0316" * 1000}
-        assert jwt._as_in_forms(credentials) is credentials
+        assert login_views._as_in_forms(credentials) is credentials
 
     def test_a_password_is_not_normalized(self, attempt, user):
         user.set_password(self.DECOMPOSED)
@@ -396,11 +396,11 @@ class TestSecondStep:
             now = int(time.time())
             body = login(enrolled_user, **code).json()
             for token in (AccessToken(body["access"]), RefreshToken(body["refresh"])):
-                assert token["amr"] == ["pwd", "otp"]
+                assert token["amr"] == ["pwd", "otp", "mfa"]
                 assert token["auth_time"] == now
             clock.shift(60)
             renewed = call("jwt-refresh", {"refresh": body["refresh"]}).json()["access"]
-            assert AccessToken(renewed)["amr"] == ["pwd", "otp"]
+            assert AccessToken(renewed)["amr"] == ["pwd", "otp", "mfa"]
             assert AccessToken(renewed)["auth_time"] == now
 
     def test_a_password_alone_is_told_as_well(self, login, user):

@@ -11,7 +11,6 @@ from django.db.models import UUIDField
 from django.urls import reverse
 from django.utils.functional import SimpleLazyObject
 from rest_framework.authentication import BaseAuthentication, BasicAuthentication
-from rest_framework.request import Request
 from rest_framework.test import APIClient
 from rest_framework.views import APIView
 from rest_framework_simplejwt.authentication import JWTStatelessUserAuthentication
@@ -19,7 +18,6 @@ from rest_framework_simplejwt.tokens import AccessToken, RefreshToken
 
 from django_totp.auth import is_totp_enabled
 from django_totp.models import Totp
-from django_totp.views.api import came_by_basic
 from tests.endpoints import GET, SIGNED_IN, assert_error
 
 STRANGE = [
@@ -126,15 +124,16 @@ class TestKeysOfAnotherKind:
 
 @pytest.mark.usefixtures("stateless")
 class TestStatelessUsers:
-    def test_the_life_of_an_enrollment(self, user, signed_in, otp, settings, password):
-        settings.TOTP_REAUTHENTICATE = True
+    def test_the_life_of_an_enrollment(self, user, sign_in, otp, settings, password):
+        signed_in = sign_in(user, "pwd", age=10)
         made = signed_in.post(reverse("totp-create")).json()
         assert f":{user.get_username()}?" in unquote(made["otpauth_uri"])
         body = {"input_code": otp(made["secret"])}
         assert signed_in.post(reverse("totp-confirm"), body).status_code == 200
         assert called(signed_in, "totp-status").json()["is_totp_enabled"] is True
-        proof = {"password": password}
+        settings.TOTP_REAUTHENTICATE, settings.TOTP_REAUTHENTICATE_MAX_AGE = True, 0
         assert_error(signed_in.post(reverse("totp-disable"), {"password": "wrong"}), 403)
+        proof = {"password": password}  # which serves the login that confirmed the enrollment
         assert signed_in.post(reverse("totp-disable"), proof).status_code == 204
 
     @pytest.mark.parametrize("name", sorted(SIGNED_IN))
@@ -231,31 +230,6 @@ class TestUsersOfOtherKinds:
         monkeypatch.setattr(APIView, "authentication_classes", (Broken,))
         assert_error(called(api, "totp-status"), 401)
         assert Broken.calls == 1
-
-
-class TestCameByBasic:
-    @pytest.fixture
-    def came(self, monkeypatch, rf, user):
-        """Return a function that signs in by an authentication and asks what it was."""
-
-        def came(authentication):
-            class Seen(authentication):
-                def authenticate(self, request):
-                    return user, None
-
-            return came_by_basic(Request(rf.get("/"), authenticators=[Seen()]))
-
-        return came
-
-    def test_basic_and_what_derives_from_it(self, came):
-        assert came(BasicAuthentication)
-
-    @pytest.mark.parametrize("other", [BaseAuthentication, JWTStatelessUserAuthentication])
-    def test_what_is_not(self, came, other):
-        assert not came(other)
-
-    def test_nobody(self, rf):
-        assert not came_by_basic(Request(rf.get("/")))
 
 
 @pytest.mark.parametrize("name", ["totp-disable", "totp-rotate-backup-codes"])

@@ -32,7 +32,7 @@ WEAK_RATES = {
 
 @register(Tags.security)
 def check_rest_framework(**kwargs: Any) -> list[CheckMessage]:
-    if apps.is_installed("rest_framework") or not _our_views():
+    if apps.is_installed("rest_framework") or not our_views():
         return []
     message = "The URLs of django-totp are included, but REST framework is not installed as an app."
     hint = "Add 'rest_framework' to INSTALLED_APPS."
@@ -119,7 +119,7 @@ def check_foreign_keys(**kwargs: Any) -> list[CheckMessage]:
 
 @register(Tags.security, deploy=True)
 def check_proxies(**kwargs: Any) -> list[CheckMessage]:
-    if all(view.settings.NUM_PROXIES is not None for view in _our_views()):
+    if all(view.settings.NUM_PROXIES is not None for view in our_views()):
         return []
     message = "REST framework takes a client's address from a header that the client can write."
     hint = (
@@ -149,7 +149,7 @@ def _side_doors() -> list[Finding]:
         return []  # the URLs are broken: Django reports that
 
 
-def _our_views() -> list[Any]:
+def our_views() -> list[Any]:
     """Return the classes of the views of django-totp, and of those derived from them."""
     return [view.cls for view in _our_installed_views()]
 
@@ -175,12 +175,12 @@ def _takes_basic(view: View) -> bool:
 
 def _our_throttles() -> dict[str, Any]:
     """Return one of our throttles for each setting that they read, if any view uses them."""
-    throttles = [throttle for view in _our_views() for throttle in view.throttle_classes]
-    ours = [one for one in throttles if _descends_from(one, "django_totp.throttle.TotpThrottle")]
+    throttles = [throttle for view in our_views() for throttle in view.throttle_classes]
+    ours = [one for one in throttles if descends_from(one, "django_totp.throttle.TotpThrottle")]
     return {one.setting: one for one in reversed(ours) if one.setting in WEAK_RATES}
 
 
-def _descends_from(cls: Any, name: str) -> bool:
+def descends_from(cls: Any, name: str) -> bool:
     """Return whether ``name`` is the full name of ``cls`` or of one of its bases."""
     bases = getattr(cls, "__mro__", ())
     return any(f"{base.__module__}.{base.__qualname__}" == name for base in bases)

@@ -72,6 +72,10 @@ def _is_reasons(value: object) -> bool:
     )
 
 
+def is_words(value: object) -> bool:
+    return isinstance(value, list | tuple) and all(isinstance(word, str) for word in value)
+
+
 MISTAKES = (
     Rule(
         "E003",
@@ -104,6 +108,14 @@ MISTAKES = (
         f"an integer from 0 {UP_TO_A_YEAR}",
     ),
     Rule("E019", "TOTP_AUDIT_ALLOWED", _is_reasons, "a mapping of views to reasons, none empty"),
+    Rule(
+        "E023",
+        "TOTP_REQUIRED_FOR",
+        is_words,
+        "a list of strings",
+        "Put a single word into brackets, too.",
+    ),
+    Rule("E024", "TOTP_GRACE_PERIOD", _between(0, YEAR), f"an integer from 0 {UP_TO_A_YEAR}"),
 )
 
 WEAKNESSES = (

@@ -1,4 +1,4 @@
-"""What the commands about one user share: which user, in which database, and errors."""
+"""What the commands share: which user, in which database, the question, and errors."""
 
 from datetime import datetime
 from typing import Any
@@ -27,6 +27,12 @@ class DatabaseCommand(BaseCommand):
             help="The database to work on. By default the one that the routers name.",
         )
 
+    def execute(self, *args: Any, **options: Any) -> str | None:
+        try:
+            return super().execute(*args, **options)
+        except TotpError as error:
+            raise CommandError(str(error)) from error
+
 
 class UserCommand(DatabaseCommand):
     """A command about one user, whom it finds by USERNAME_FIELD or by primary key."""
@@ -38,29 +44,42 @@ class UserCommand(DatabaseCommand):
         who.add_argument("user", nargs="?", metavar="USER", help=f"The {name} of the user.")
         who.add_argument("--pk", help="The primary key of the user, instead of USER.")
 
-    def execute(self, *args: Any, **options: Any) -> str | None:
-        try:
-            return super().execute(*args, **options)
-        except TotpError as error:
-            raise CommandError(str(error)) from error
-
     def find_user(self, options: dict[str, Any]) -> AbstractBaseUser:
         return find_user(options["user"], pk=options["pk"], using=options["database"])
 
     def name_of(self, user: AbstractBaseUser) -> str:
         """Return what ``user`` is called, as text that a terminal takes for nothing else."""
+        return self.printable(name_of(user))
+
+    def printable(self, text: str) -> str:
+        """Return ``text`` as the terminal can show it, and takes it for nothing else."""
         out = getattr(self.stdout, "_out", self.stdout)  # before 5.1 Django's wrapper has none
-        return printable(name_of(user), getattr(out, "encoding", None) or "utf-8")
+        return printable(text, getattr(out, "encoding", None) or "utf-8")
 
     def add_reason(self, parser: CommandParser) -> None:
         parser.add_argument(
             "--reason", default="", help="Why, for the log. Do not put a secret here."
         )
 
+    def add_yes(self, parser: CommandParser) -> None:
+        parser.add_argument("--yes", action="store_true", help="Do not ask for confirmation.")
+
+    def confirm(self, question: str, options: dict[str, Any]) -> None:
+        """Ask ``question``, unless ``--yes`` answers it. Raise CommandError if it is no yes."""
+        if not options["yes"] and not _confirms(question):
+            raise CommandError("Nothing was changed.")
+
     def say(self, text: str, options: dict[str, Any]) -> None:
         """Write ``text`` unless ``--verbosity 0`` asks for silence."""
         if options["verbosity"] > 0:
             self.stdout.write(text)
+
+
+def _confirms(question: str) -> bool:
+    try:
+        return input(f"{question} [y/N] ").strip().lower() in {"y", "yes"}
+    except EOFError:
+        return False
 
 
 def printable(text: str, encoding: str = "utf-8") -> str:

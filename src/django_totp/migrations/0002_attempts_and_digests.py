@@ -10,7 +10,7 @@ import django.db.models.deletion
 from django.db import migrations, models, router
 from django.db.models import Exists, F, OuterRef
 
-import django_totp.models
+import django_totp.moments
 from django_totp.adoption import digest_of
 from django_totp.encryption import resolve_fernet_keys
 
@@ -88,7 +88,7 @@ class Migration(migrations.Migration):
             "totp", "last_verified_at", models.DateTimeField(blank=True, null=True)
         ),
         migrations.AddField(
-            "totp", "waiting_until", django_totp.models.MomentField(blank=True, null=True)
+            "totp", "waiting_until", django_totp.moments.MomentField(blank=True, null=True)
         ),
         migrations.AddField(
             "totp", "last_used_step", models.BigIntegerField(blank=True, null=True)

@@ -31,6 +31,11 @@ class Challenge(serializers.ChallengeResponse):
     is_totp_enabled = TrueField()
 
 
+@extend_schema_serializer(component_name="TotpOwedResponse")
+class Owed(serializers.EnrollmentOwedResponse):
+    """Its marks are no enumerations: one of a kind in two components gets a warning."""
+
+
 @extend_schema_serializer(component_name="TotpSignedInResponse")
 class SignedIn(serializers.SignedInResponse):
     is_totp_enabled = FalseField()
@@ -48,7 +53,29 @@ class BackupCodes(serializers.BackupCodesResponse):
 
 @extend_schema_serializer(component_name="TotpReauthenticationRequest")
 class Reauthentication(serializers.ReauthenticationRequest):
-    """At most one fresh proof. Without it, a recent second factor of the access token counts."""
+    """At most one fresh proof. A login that gave its second factor, or lately, needs none."""
+
+
+@extend_schema_serializer(component_name="TotpPasswordRequest")
+class Password(serializers.PasswordRequest):
+    """The password again. A login that is recent needs none."""
+
+
+@extend_schema_serializer(component_name="TotpConfirmRequest")
+class Confirmation(Serializer[Any]):
+    """The code that the app shows now."""
+
+    input_code = CharField(max_length=serializers.CODE_LENGTH)
+
+
+@extend_schema_serializer(component_name="TotpConfirmWithPasswordRequest")
+class ConfirmationWithPassword(serializers.TotpConfirmRequest):
+    """The code that the app shows now, and the password again. A recent login needs no password."""
+
+
+@extend_schema_serializer(component_name="TotpConfirmedLoginResponse")
+class ConfirmedLogin(serializers.JWTTotpConfirmResponse):
+    pass
 
 
 class JWTRefreshRequest(Serializer[Any]):
@@ -67,6 +94,17 @@ class JWTVerifyRequest(Serializer[Any]):
 @extend_schema_serializer(component_name="TotpErrorResponse")
 class Refused(serializers.ErrorResponse):
     """A sentence for a person, and a stable code for a program."""
+
+
+@extend_schema_serializer(component_name="TotpInsufficientResponse")
+class Insufficient(Serializer[Any]):
+    """A sentence and, of the permissions of django-totp, a code and what they ask for."""
+
+    detail = CharField()
+    code = CharField(required=False)
+    max_age = IntegerField(
+        required=False, help_text="How many seconds old the second factor may be."
+    )
 
 
 @extend_schema_serializer(component_name="TotpWaitResponse")
@@ -90,12 +128,12 @@ class InvalidExtension(OpenApiSerializerExtension):
 
 
 def login() -> PolymorphicProxySerializer:
-    """Return the two answers to a right password. ``is_totp_enabled`` tells them apart.
+    """Return the answers to a right password, of which exactly one fits.
 
-    It cannot be a discriminator: OpenAPI has these for strings only.
+    ``is_totp_enabled`` cannot be a discriminator: OpenAPI has these for strings only.
     """
     return PolymorphicProxySerializer(
         component_name="JWTCreateResponse",
-        serializers=[Challenge, SignedIn],
+        serializers=[Challenge, Owed, SignedIn],
         resource_type_field_name=None,
     )

@@ -12,19 +12,38 @@ from rest_framework.exceptions import AuthenticationFailed
 
 from django_totp import serializers
 from django_totp.exceptions import (
+    EnrollmentRequired,
     InvalidBackupCode,
     InvalidChallenge,
     InvalidTotpCode,
+    LoginOutdated,
+    PolicyUnavailable,
+    SecondFactorRequired,
     TooManyAttempts,
     TotpAlreadyExists,
     TotpNotEnabled,
     TotpNotEnrolled,
+    TotpRequired,
 )
 
 from . import bodies
-from .operations import BodyRefused, LoginOperation, ProvenOperation, SignedInOperation
+from .operations import (
+    BodyRefused,
+    LoginOperation,
+    ProvenOperation,
+    RemindedOperation,
+    SignedInOperation,
+)
 
 JWT, CHALLENGE = "eyJhbGciOiJIUzI1NiIs...", "eyJ1c2VyX2lkIjoiMSIs..."
+TOKENS = {"refresh": JWT, "access": JWT}
+NOT_ONE_CODE = tuple(
+    BodyRefused(sentence, code)
+    for code, sentence in serializers.OneCodeRequest.default_error_messages.items()
+)
+NO_TOKEN = AuthenticationFailed("Token is invalid", "token_not_valid")
+NOT_GOOD = (LoginOutdated(), SecondFactorRequired(), EnrollmentRequired())
+NOT_HIS_PASSWORD = AuthenticationFailed("The password has been changed.", "password_changed")
 
 
 class TotpStatus(SignedInOperation):
@@ -36,21 +55,24 @@ class TotpStatus(SignedInOperation):
     responses = {200: OpenApiResponse(serializers.TotpStatusResponse, "The state.")}
 
 
-class TotpCreate(SignedInOperation):
+class TotpCreate(RemindedOperation):
     target_class = "django_totp.views.api.TotpCreateView"
     operation_id = "totp_create"
     summary = "Start an enrollment"
     description = "Make a new secret and show it once. A pending enrollment is replaced."
+    request = bodies.Password
+    example = {"password": "correct horse battery staple"}
     responses = {201: OpenApiResponse(serializers.TotpCreateResponse, "The secret in three forms.")}
     refusals = (TotpAlreadyExists(),)
 
 
-class TotpConfirm(SignedInOperation):
+class TotpConfirm(RemindedOperation):
     target_class = "django_totp.views.api.TotpConfirmView"
     operation_id = "totp_confirm"
     summary = "Confirm the enrollment with a code"
     description = "Turn the second factor on and show the backup codes once."
-    request = serializers.TotpConfirmRequest
+    request = bodies.ConfirmationWithPassword
+    without_password = bodies.Confirmation
     example = {"input_code": "123456"}
     responses = {200: OpenApiResponse(bodies.BackupCodes, "The second factor is on.")}
     refusals = (TotpNotEnrolled(), InvalidTotpCode(), TotpAlreadyExists(), TooManyAttempts(30))
@@ -62,7 +84,7 @@ class TotpDisable(ProvenOperation):
     summary = "Turn the second factor off"
     description = "Remove the enrollment, pending or confirmed, with its backup codes."
     responses = {204: OpenApiResponse(None, "The second factor is off.")}
-    refusals = (TotpNotEnrolled(),)
+    refusals = (TotpNotEnrolled(), TotpRequired())
 
 
 class TotpRotateBackupCodes(ProvenOperation):
@@ -78,7 +100,10 @@ class JWTCreate(LoginOperation):
     target_class = "django_totp.views.jwt.JWTCreateView"
     operation_id = "jwt_create"
     summary = "Log in with a password"
-    description = "Give tokens or, to a user with a second factor, a challenge token."
+    description = (
+        "Give tokens or, to a user who has a second factor or must set one up first, a challenge "
+        "token: for `jwt/totp/verify/`, or for `jwt/totp/create/` and `jwt/totp/confirm/`."
+    )
     request = serializers.JWTCreateRequest
     responses = {
         200: OpenApiResponse(
@@ -90,12 +115,29 @@ class JWTCreate(LoginOperation):
                     {"is_totp_enabled": True, "totp_challenge_token": CHALLENGE},
                 ),
                 OpenApiExample(
-                    "without one", {"is_totp_enabled": False, "refresh": JWT, "access": JWT}
+                    "with one to set up first",
+                    {
+                        "is_totp_enabled": False,
+                        "is_totp_required": True,
+                        "totp_challenge_token": CHALLENGE,
+                    },
+                ),
+                OpenApiExample("without one", {"is_totp_enabled": False, **TOKENS}),
+                OpenApiExample(
+                    "with one to set up later",
+                    {
+                        "is_totp_enabled": False,
+                        **TOKENS,
+                        "totp_required_from": "2030-01-01T00:00:00Z",
+                    },
                 ),
             ],
         )
     }
-    refusals = (AuthenticationFailed("Invalid credentials.", "invalid_credentials"),)
+    refusals = (
+        AuthenticationFailed("Invalid credentials.", "invalid_credentials"),
+        PolicyUnavailable(),
+    )
 
     def __init__(self, target_callback: Any) -> None:
         super().__init__(target_callback)
@@ -117,10 +159,58 @@ class JWTTotpVerify(LoginOperation):
         InvalidBackupCode(),
         TotpNotEnabled(),
         TooManyAttempts(30),
-        *(
-            BodyRefused(sentence, code)
-            for code, sentence in serializers.JWTTotpVerifyRequest.default_error_messages.items()
-        ),
+        *NOT_ONE_CODE,
+    )
+
+
+class JWTTotpCreate(LoginOperation):
+    target_class = "django_totp.views.jwt.JWTTotpCreateView"
+    operation_id = "jwt_totp_create"
+    summary = "Start the enrollment that a login needs"
+    description = "Make a new secret for a challenge token to enroll, and show it once."
+    request = serializers.JWTTotpCreateRequest
+    example = {"totp_challenge_token": CHALLENGE}
+    responses = {201: OpenApiResponse(serializers.TotpCreateResponse, "The secret in three forms.")}
+    refusals = (InvalidChallenge(), TotpAlreadyExists())
+
+
+class JWTTotpConfirm(LoginOperation):
+    target_class = "django_totp.views.jwt.JWTTotpConfirmView"
+    operation_id = "jwt_totp_confirm"
+    summary = "Finish the enrollment and the login"
+    description = "Turn the second factor on, show the backup codes once, and give tokens."
+    request = serializers.JWTTotpConfirmRequest
+    example = {"totp_challenge_token": CHALLENGE, "input_code": "123456"}
+    responses = {200: OpenApiResponse(bodies.ConfirmedLogin, "The login is done.")}
+    refusals = (
+        InvalidChallenge(),
+        TotpNotEnrolled(),
+        InvalidTotpCode(),
+        TotpAlreadyExists(),
+        TooManyAttempts(30),
+    )
+
+
+class JWTStepUp(LoginOperation):
+    target_class = "django_totp.views.jwt.JWTStepUpView"
+    operation_id = "jwt_step_up"
+    summary = "Give the second factor again"
+    description = (
+        "Give tokens whose second factor is of now, for a refresh token with either `otp_code` or "
+        "`backup_code`. A login from before the enrollment is completed by it."
+    )
+    request = serializers.JWTStepUpRequest
+    example = {"refresh": JWT, "otp_code": "123456"}
+    responses = {200: OpenApiResponse(bodies.TokenPair, "The second factor is recent.")}
+    refusals = (
+        InvalidTotpCode(),
+        InvalidBackupCode(),
+        TotpNotEnabled(),
+        LoginOutdated(),
+        NO_TOKEN,
+        NOT_HIS_PASSWORD,
+        TooManyAttempts(30),
+        *NOT_ONE_CODE,
     )
 
 
@@ -132,7 +222,7 @@ class JWTRefresh(LoginOperation):
     request = bodies.JWTRefreshRequest
     example = {"refresh": JWT}
     responses = {200: OpenApiResponse(bodies.JWTRefreshResponse, "The new token.")}
-    refusals = (AuthenticationFailed("Token is invalid", "token_not_valid"),)
+    refusals = (NO_TOKEN, NOT_HIS_PASSWORD, *NOT_GOOD, PolicyUnavailable())
 
 
 class JWTVerify(LoginOperation):
@@ -143,4 +233,4 @@ class JWTVerify(LoginOperation):
     request = bodies.JWTVerifyRequest
     example = {"token": JWT}
     responses = {200: OpenApiResponse(OpenApiTypes.OBJECT, "The token is valid.")}
-    refusals = (AuthenticationFailed("Token is invalid", "token_not_valid"),)
+    refusals = (NO_TOKEN,)

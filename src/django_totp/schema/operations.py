@@ -43,6 +43,7 @@ MEANINGS = {
     413: "The body is too large.",
     415: "The body is neither JSON nor a form.",
     429: "There were too many requests, or too many wrong codes.",
+    503: "It cannot be told now whether the account must have a second factor.",
 }
 RETRY_AFTER = OpenApiParameter(
     "Retry-After",
@@ -124,7 +125,7 @@ class Operation(OpenApiViewExtension):
             return Wait
         return Invalid if status == 400 and self.request else Refused
 
-    def _common_refusals(self) -> Iterator[APIException]:
+    def _common_refusals(self) -> Iterator[TotpError | APIException]:
         yield Throttled(wait=30)
         if self.method == "post":
             yield RequestTooLarge()
@@ -144,22 +145,38 @@ class LoginOperation(Operation):
 class SignedInOperation(Operation):
     """An operation of the user whom the project's authentication names."""
 
-    def _common_refusals(self) -> Iterator[APIException]:
+    def _common_refusals(self) -> Iterator[TotpError | APIException]:
         yield NotAuthenticated()
         yield PermissionDenied()
         yield from super()._common_refusals()
 
 
 class ProvenOperation(SignedInOperation):
-    """An operation that asks for a fresh proof where the project wants one."""
+    """An operation that asks for a fresh proof: which logins, the settings say."""
 
+    request = Reauthentication
     example = {"otp_code": "123456"}
+
+    def _common_refusals(self) -> Iterator[TotpError | APIException]:
+        yield ReauthenticationRequired()
+        yield TooManyAttempts(30)
+        yield from super()._common_refusals()
+
+
+class RemindedOperation(SignedInOperation):
+    """An operation that asks for the password again where the project wants that."""
+
+    without_password: type[Serializer[Any]] | None = None
 
     def __init__(self, target_callback: Any) -> None:
         super().__init__(target_callback)
+        if not conf.TOTP_REAUTHENTICATE:
+            self.request = self.without_password
+
+    def _common_refusals(self) -> Iterator[TotpError | APIException]:
         if conf.TOTP_REAUTHENTICATE:
-            self.request = Reauthentication
-            self.refusals += (ReauthenticationRequired(), TooManyAttempts(30))
+            yield ReauthenticationRequired()
+        yield from super()._common_refusals()
 
 
 def _as_answered(error: TotpError | APIException) -> APIException:

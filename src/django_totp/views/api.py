@@ -1,6 +1,5 @@
 """The ``totp/`` endpoints: a signed-in user manages the enrollment."""
 
-import time
 from typing import Any, cast
 
 from django.conf import settings
@@ -10,20 +9,21 @@ from django.db import router
 from django.db.models import Count, Model, Q
 from django.utils.translation import gettext_lazy as _
 from rest_framework import status
-from rest_framework.authentication import BasicAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from django_totp.adoption import give_digests, has_codes, lacks_digests
+from django_totp.assurance import Assurance, assurance_of, is_by_session, keep_in_session
 from django_totp.attempts import Proof, read
-from django_totp.auth import FreshProof
 from django_totp.backup_code_utils import rotate_backup_codes
 from django_totp.conf import conf
-from django_totp.models import CLOCK_SKEW, Totp, fetch
+from django_totp.models import Totp, fetch
+from django_totp.reauthentication import FreshProof, reauthenticate
 from django_totp.serializers import (
     BackupCodesResponse,
+    PasswordRequest,
     ReauthenticationRequest,
     TotpConfirmRequest,
     TotpCreateResponse,
@@ -33,8 +33,6 @@ from django_totp.totp import confirm_totp_setup, disable_totp, start_totp_setup
 from django_totp.users import is_active
 
 from .base import TotpView, shows
-
-SKEW = CLOCK_SKEW.total_seconds()
 
 
 class SignedInView(TotpView):
@@ -52,18 +50,23 @@ class SignedInView(TotpView):
         return cast(AbstractBaseUser, self.request.user)
 
     @property
-    def proof(self) -> Proof | None:
-        """Return what decides whether the second factor may be changed by this request.
+    def login(self) -> Assurance:
+        """Return what the login that this request comes from is worth."""
+        return assurance_of(self.request)
 
-        HTTP Basic states a password and no more: a password again would prove nothing.
-        """
-        is_basic = came_by_basic(self.request)
-        if not is_basic and (not conf.TOTP_REAUTHENTICATE or _is_recent(self.request.auth)):
+    @property
+    def proof(self) -> Proof | None:
+        """Return what decides whether the second factor may be changed by this request."""
+        if not (self.login.stated or conf.TOTP_REAUTHENTICATE):
             return None
         proofs = self.read(ReauthenticationRequest)
-        if is_basic:
-            proofs.pop("password", None)
-        return FreshProof(self.user, self.request, **proofs)
+        return FreshProof(self.user, self.request, **proofs, login=self.login)
+
+    def ask_for_password(self) -> None:
+        """Raise ReauthenticationRequired unless the login is recent, or the password given."""
+        is_recent = self.login.is_recent(conf.TOTP_REAUTHENTICATE_MAX_AGE)
+        if conf.TOTP_REAUTHENTICATE and not is_recent:
+            reauthenticate(self.user, **self.read(PasswordRequest), request=self.request)
 
 
 class TotpStatusView(SignedInView):
@@ -73,18 +76,22 @@ class TotpStatusView(SignedInView):
 
 
 class TotpCreateView(SignedInView):
-    @shows(201, TotpCreateResponse)
+    @shows(201, TotpCreateResponse, request=PasswordRequest)
     def post(self, request: Request) -> Response:
+        self.ask_for_password()
         setup = start_totp_setup(self.user, request=request)
-        body = {"svg": setup.svg, "secret": setup.secret, "otpauth_uri": setup.otpauth_uri}
-        return Response(body, status=status.HTTP_201_CREATED)
+        return Response(TotpCreateResponse(setup).data, status=status.HTTP_201_CREATED)
 
 
 class TotpConfirmView(SignedInView):
     @shows(200, BackupCodesResponse, request=TotpConfirmRequest)
     def post(self, request: Request) -> Response:
         code = self.read(TotpConfirmRequest)["input_code"]
-        codes = confirm_totp_setup(self.user, code, request=request)
+        self.ask_for_password()
+        login = self.login
+        codes = confirm_totp_setup(self.user, code, request=request, sid=login.sid)
+        if is_by_session(request):
+            keep_in_session(request, login.stepped_up())
         return Response({"backup_codes": codes})
 
 
@@ -100,11 +107,6 @@ class TotpRotateBackupCodesView(SignedInView):
     def post(self, request: Request) -> Response:
         codes = rotate_backup_codes(self.user, request=request, proof=self.proof)
         return Response({"backup_codes": codes})
-
-
-def came_by_basic(request: Request) -> bool:
-    """Return whether ``request`` came by HTTP Basic, which states a password and no more."""
-    return isinstance(request.successful_authenticator, BasicAuthentication)
 
 
 def _row_of(user: Any, token: Any) -> AbstractBaseUser:
@@ -132,18 +134,6 @@ def _named_by(user: Any, token: Any) -> tuple[str, Any]:
     if isinstance(claims, dict) and claim in claims:
         return jwt.get("USER_ID_FIELD", "id"), claims[claim]
     return "pk", user.pk if isinstance(user, get_user_model()) else None
-
-
-def _is_recent(token: Any) -> bool:
-    """Return whether an access token says that a second factor was given a short time ago."""
-    claims = getattr(token, "payload", None)
-    if not isinstance(claims, dict):
-        return False
-    methods, at = claims.get("amr"), claims.get("auth_time")
-    if not isinstance(methods, list) or not isinstance(at, int):
-        return False  # a token that the project has made by itself
-    age = int(time.time()) - at
-    return "otp" in methods and -SKEW <= age < conf.TOTP_REAUTHENTICATE_MAX_AGE
 
 
 def _status(user: AbstractBaseUser) -> dict[str, Any]:

@@ -4,8 +4,8 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from django.core.exceptions import ObjectDoesNotExist, PermissionDenied, ValidationError
-from django.db import DataError, connections, transaction
+from django.core.exceptions import PermissionDenied
+from django.db import connections, transaction
 from django.http import Http404, HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils.translation import gettext_lazy as _
@@ -17,8 +17,18 @@ from rest_framework.response import Response
 from rest_framework.settings import api_settings
 from rest_framework.views import exception_handler
 
-from django_totp.events import complain
-from django_totp.exceptions import ReauthenticationRequired, TooManyAttempts, TotpError
+from django_totp.events import complain, complain_of_search
+from django_totp.exceptions import (
+    EnrollmentRequired,
+    LoginOutdated,
+    PolicyUnavailable,
+    ReauthenticationRequired,
+    SecondFactorRequired,
+    TooManyAttempts,
+    TotpError,
+    TotpRequired,
+)
+from django_totp.users import NOBODY
 
 from .bodies import (
     MAX_BODY,
@@ -35,12 +45,14 @@ from .reports import SecretsFilter
 from .throttled import ThrottledView
 
 STATUSES = {
+    LoginOutdated: status.HTTP_401_UNAUTHORIZED,
+    SecondFactorRequired: status.HTTP_401_UNAUTHORIZED,
+    EnrollmentRequired: status.HTTP_401_UNAUTHORIZED,
     ReauthenticationRequired: status.HTTP_403_FORBIDDEN,
+    TotpRequired: status.HTTP_403_FORBIDDEN,
+    PolicyUnavailable: status.HTTP_503_SERVICE_UNAVAILABLE,
     TooManyAttempts: status.HTTP_429_TOO_MANY_REQUESTS,
 }
-
-# What a search for a user raises over a key that no user can have: a signed token may name any.
-NOBODY = (DataError, ObjectDoesNotExist, OverflowError, TypeError, ValidationError, ValueError)
 
 
 class ServiceError(APIException):
@@ -142,12 +154,6 @@ class TotpView(ThrottledView):
         response = super().finalize_response(request, response, *args, **kwargs)
         response["Cache-Control"] = "no-store"
         return response
-
-
-def complain_of_search(error: Exception) -> None:
-    """Tell the log why nobody was found, unless it is that nobody is there: it may be a bug."""
-    if not isinstance(error, ObjectDoesNotExist):
-        complain("%s was raised in search of the user of a token.", type(error).__name__)
 
 
 @functools.cache

@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from django_totp.management.base import DatabaseCommand
-from django_totp.operations.support import FEW_CODES, Adoption, adoption
+from django_totp.operations.support import FEW_CODES, Adoption, Duty, adoption, duties
 
 NOTES = (
     "",
@@ -16,13 +16,20 @@ NOTES = (
     "waiting: TOTP codes are refused after too many wrong ones",
     f"low on codes: enabled, with fewer than {FEW_CODES} unused backup codes",
 )
+NOTES_OF_DUTIES = (
+    "required: named by TOTP_REQUIRED_FOR, enrolled or not, exempt or not",
+    "in grace: required and not enabled, and may still log in without",
+    "overdue: required and not enabled, and must enroll to log in",
+    "exempt: required and not enabled, and exempt today",
+)
 
 
 class Command(DatabaseCommand):
     help = (
         "Report how many users have two-factor authentication on: all, and those who are active, "
-        "staff or superusers as far as the user model knows. The database counts; with millions "
-        "of users it takes a while."
+        "staff or superusers as far as the user model knows. With TOTP_REQUIRED_FOR also how many "
+        "must have it, and of those without it how many are in grace, overdue and exempt. With "
+        "millions of users it takes a while."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -32,7 +39,9 @@ class Command(DatabaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        groups = [_facts(group) for group in adoption(using=options["database"])]
+        using = options["database"]
+        required = duties(using=using)
+        groups = [_facts(group, required.get(group.group)) for group in adoption(using=using)]
         if options["format"] == "json":
             self.stdout.write(json.dumps(groups, indent=2))
         elif options["format"] == "csv":
@@ -41,8 +50,9 @@ class Command(DatabaseCommand):
             self.stdout.write(_table(groups, options["verbosity"]))
 
 
-def _facts(group: Adoption) -> dict[str, Any]:
-    return {**asdict(group), "percent_enabled": group.percent_enabled}
+def _facts(group: Adoption, duty: Duty | None) -> dict[str, Any]:
+    facts = {**asdict(group), "percent_enabled": group.percent_enabled}
+    return facts if duty is None else {**facts, **asdict(duty)}
 
 
 def _csv(groups: list[dict[str, Any]]) -> str:
@@ -58,7 +68,8 @@ def _table(groups: list[dict[str, Any]], verbosity: int) -> str:
     rows = [headings, *([str(fact) for fact in group.values()] for group in groups)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [_line(row, widths) for row in rows]
-    return "\n".join([*lines[verbosity < 1 :], *(NOTES if verbosity > 1 else ())])
+    notes = [*NOTES, *(NOTES_OF_DUTIES if "required" in groups[0] else ())]
+    return "\n".join([*lines[verbosity < 1 :], *(notes if verbosity > 1 else ())])
 
 
 def _line(row: list[str], widths: list[int]) -> str:

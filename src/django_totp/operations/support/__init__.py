@@ -3,13 +3,16 @@
 No secret is read here; a code only where nothing else says whether it can be used.
 """
 
+from .accounts import AccountStatus, NotExempt, account_status_of, end_exemption, exempt
 from .codes import CodeCount, count_codes
+from .duty import Duty, WordUnanswered, duties
 from .numbers import FEW_CODES, Adoption, adoption, count_at_most
 from .people import UserNotFound, current_users, find_user, refusal, search_fields, search_users
 from .states import (
     State,
     Status,
     act_upon,
+    as_configured,
     enrollment_of,
     identity_of,
     in_state,
@@ -22,17 +25,26 @@ from .states import (
 
 __all__ = [
     "FEW_CODES",
+    "AccountStatus",
     "Adoption",
     "CodeCount",
+    "Duty",
+    "NotExempt",
     "State",
     "Status",
     "UserNotFound",
+    "WordUnanswered",
+    "account_status_of",
     "act_upon",
     "adoption",
+    "as_configured",
     "count_at_most",
     "count_codes",
     "current_users",
+    "duties",
+    "end_exemption",
     "enrollment_of",
+    "exempt",
     "find_user",
     "identity_of",
     "in_state",

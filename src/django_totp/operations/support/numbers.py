@@ -92,17 +92,23 @@ def _has_enough_codes() -> Exists:
 
 def _count_by_group(rows: models.QuerySet[Any]) -> "Counter[str]":
     path = "user__" if rows.model is Totp else ""
-    groups = {flag.removeprefix("is_"): Q(**{path + flag: True}) for flag in _flags()}
+    groups = {group_of(flag): Q(**{path + flag: True}) for flag in flags()}
     counts = {group: Count("pk", filter=flagged) for group, flagged in groups.items()}
     return Counter(rows.aggregate(all=Count("pk"), **counts))
 
 
-def _flags() -> list[str]:
+def flags() -> list[str]:
     """Return those of ``FLAGS`` that are columns of the user model."""
-    return [flag for flag in FLAGS if _is_column(flag)]
+    return [flag for flag in FLAGS if is_column(flag)]
 
 
-def _is_column(name: str) -> bool:
+def group_of(flag: str) -> str:
+    """Return what the group of users is called who have ``flag``."""
+    return flag.removeprefix("is_")
+
+
+def is_column(name: str) -> bool:
+    """Return whether ``name`` is a flag in the table of users."""
     try:
         return isinstance(get_user_model()._meta.get_field(name), models.BooleanField)
     except FieldDoesNotExist:

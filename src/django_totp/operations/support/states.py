@@ -114,7 +114,7 @@ def waiting_until(totp: Totp) -> datetime | None:
         return None
     until, now = totp.waiting_until, datetime.now(UTC)
     longest = now + timedelta(seconds=conf.TOTP_LOCKOUT_MAX_SECONDS)
-    return _as_configured(min(until, longest)) if until > now else None
+    return as_configured(min(until, longest)) if until > now else None
 
 
 def refused_until(totp: Totp) -> datetime | None:
@@ -126,7 +126,7 @@ def refused_until(totp: Totp) -> datetime | None:
         return None
     first = totp.last_used_step + 1 - conf.TOTP_VALID_WINDOW  # the step in which a code is new
     seconds = min(first * totp.period, NEVER.timestamp())
-    return _as_configured(datetime.fromtimestamp(seconds, UTC))
+    return as_configured(datetime.fromtimestamp(seconds, UTC))
 
 
 def is_capped(totp: Totp) -> bool:
@@ -149,6 +149,6 @@ def in_state(state: State) -> Q:
     return capped | Q(waiting_until__gt=now)
 
 
-def _as_configured(moment: datetime) -> datetime:
+def as_configured(moment: datetime) -> datetime:
     """Return an aware ``moment`` as the project has its own: naive if ``USE_TZ`` is off."""
     return moment if settings.USE_TZ else timezone.make_naive(moment)

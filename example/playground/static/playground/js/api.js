@@ -53,15 +53,61 @@ function tell(exchange) {
   document.dispatchEvent(new CustomEvent("api:answer", { detail: exchange }));
 }
 
-// Send with the access token; if that has expired, refresh it once and send again.
+const CODE_NEEDED = ["insufficient_user_authentication", "second_factor_required"];
+
+// Send with the access token. Where the answer says what that lacks, get it and send again.
 async function sendSigned(method, path, body) {
-  try {
-    return await send(method, path, body, tokens?.access);
-  } catch (error) {
-    if (error.status !== 401 || !tokens) throw error;
+  for (let cures = 2; ; cures -= 1) {
+    try {
+      return await send(method, path, body, tokens?.access);
+    } catch (error) {
+      if (error.status !== 401 || !tokens || cures === 0) throw error;
+      await cure(error);
+    }
   }
-  await refresh();
-  return send(method, path, body, tokens.access);
+}
+
+// The code says what helps. A refresh helps against one of them; with the others it would go on
+// for ever.
+async function cure(error) {
+  if (CODE_NEEDED.includes(error.code)) return stepUp();
+  if (error.code === "token_not_valid") return refresh();
+  endLogin(error);
+  throw error;
+}
+
+export async function refresh() {
+  try {
+    await renew("jwt/refresh/");
+  } catch (error) {
+    if (error.code !== "second_factor_required") throw error;
+    await stepUp();
+  }
+}
+
+// `askForCode` shows a field and calls what it is given, with { otp_code } or { backup_code }, until
+// that goes well. It rejects if the person gives up.
+const stepUp = () => askForCode((code) => renew("jwt/step_up/", code));
+
+async function renew(path, code = {}) {
+  try {
+    const answer = await send("POST", path, { refresh: tokens.refresh, ...code });
+    tokens = { ...tokens, ...answer };
+  } catch (error) {
+    if (error.status === 401 && error.code !== "second_factor_required") endLogin(error);
+    throw error;
+  }
+}
+
+function endLogin(error) {
+  signOut();
+  document.dispatchEvent(new CustomEvent("api:signed-out", { detail: error }));
+}
+
+let askForCode;
+
+export function askForCodeBy(ask) {
+  askForCode = ask;
 }
 
 // Return null, or the challenge token where a second step is needed.
@@ -77,19 +123,6 @@ export async function finishSignIn(challenge, proof) {
   tokens = await send("POST", "jwt/totp/verify/", { totp_challenge_token: challenge, ...proof });
 }
 
-export async function refresh() {
-  try {
-    const answer = await send("POST", "jwt/refresh/", { refresh: tokens.refresh });
-    tokens = { ...tokens, ...answer };
-  } catch (error) {
-    if (error.status === 401) {
-      signOut();
-      document.dispatchEvent(new CustomEvent("api:signed-out", { detail: error }));
-    }
-    throw error;
-  }
-}
-
 export function verifyAccess() {
   return send("POST", "jwt/verify/", { token: tokens.access });
 }
@@ -101,16 +134,29 @@ export function signOut() {
 
 export const getStatus = () => sendSigned("GET", "totp/");
 export const create = () => sendSigned("POST", "totp/create/");
-export const confirm = (code) => sendSigned("POST", "totp/confirm/", { input_code: code });
+export const deleteNotes = (isStrict) =>
+  sendSigned("DELETE", isStrict ? "notes/strict/" : "notes/");
 export const rotate = () => sendSigned("POST", "totp/rotate_backup_codes/");
 export const disable = () => sendSigned("POST", "totp/disable/");
+
+// Also let the tokens say that the second factor was given: the next refresh does.
+export async function confirm(code) {
+  const answer = await sendSigned("POST", "totp/confirm/", { input_code: code });
+  await refresh();
+  return answer;
+}
 
 // When the tokens expire, in milliseconds since the epoch.
 export function expiries() {
   return tokens && { access: expiry(tokens.access), refresh: expiry(tokens.refresh) };
 }
 
-function expiry(token) {
+const expiry = (token) => claimsOf(token).exp * 1000;
+
+// What the access token says of the login: amr, acr, auth_time, sid.
+export const claims = () => tokens && claimsOf(tokens.access);
+
+function claimsOf(token) {
   const payload = token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/");
-  return JSON.parse(atob(payload)).exp * 1000;
+  return JSON.parse(atob(payload));
 }

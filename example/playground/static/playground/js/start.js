@@ -27,7 +27,7 @@ let codesHead = [];
 
 function show(name, notice = "") {
   for (const view of document.querySelectorAll(".stage > section")) {
-    view.hidden = view.id !== `view-${name}`;
+    view.hidden = (view.dataset.beside ?? view.id) !== `view-${name}`;
   }
   for (const place of document.querySelectorAll("[data-problem]")) clearProblem(place);
   say(byId("notice"), notice);
@@ -66,9 +66,7 @@ onSubmit(byId("signin-form"), async (data) => {
   challenge = await api.signIn(username, data.get("password"));
   byId("signin-form").reset();
   if (challenge === null) return arrive();
-  byId("second-name").textContent = username;
-  askForCode();
-  go("second");
+  openSecond("Signing in as ", element("strong", username));
 });
 
 byId("fill-signin")?.addEventListener("click", () => {
@@ -92,16 +90,58 @@ document.addEventListener("api:signed-out", ({ detail: error }) => refuse(error)
 
 // Back to the start, with the reason.
 function refuse(error) {
-  challenge = null;
+  waiting?.reject(error);
+  challenge = waiting = null;
   api.signOut();
   forgetSetup();
   go("signin");
   showProblem(byId("signin-form").querySelector("[data-problem]"), error);
 }
 
-// The second step
+// The second step, of a sign-in or of a request that waits for a code
+
+let waiting = null;
+
+function openSecond(...reason) {
+  byId("second-account").replaceChildren(...reason);
+  for (const button of byId("view-second").querySelectorAll(".primary")) {
+    button.textContent = waiting ? "Confirm" : "Sign in";
+  }
+  byId("abandon").textContent = waiting ? "Cancel" : "Use another account";
+  askForCode();
+  go("second");
+}
+
+api.askForCodeBy((send) => {
+  const from = document.activeElement;
+  const back = document.querySelector(".stage > section:not([hidden])").id.replace("view-", "");
+  return new Promise((resolve, reject) => {
+    waiting = { send, resolve, reject, from, back };
+    openSecond("This needs a recent code, or one of your backup codes.");
+  });
+});
+
+async function confirmRequest(proof) {
+  await waiting.send(proof);
+  if (proof.backup_code) await showStatus(); // there is one less
+  stopWaiting().resolve();
+}
+
+function cancelRequest() {
+  stopWaiting().reject(new Error("Not confirmed, so nothing was done."));
+}
+
+// Back to where the code was needed. Return what waits there.
+function stopWaiting() {
+  const request = waiting;
+  waiting = null;
+  go(request.back);
+  request.from.focus();
+  return request;
+}
 
 async function finish(proof) {
+  if (waiting) return confirmRequest(proof);
   try {
     await api.finishSignIn(challenge, proof);
   } catch (error) {
@@ -132,6 +172,7 @@ for (const name of ["otp", "backup"]) {
 }
 
 onClick("abandon", () => {
+  if (waiting) return cancelRequest();
   challenge = null;
   api.signOut();
   go("signin");
@@ -215,6 +256,23 @@ function agreed(id) {
   });
 }
 
+// Danger zone
+
+onAction("delete-notes", async () => {
+  await api.deleteNotes(byId("strict").checked);
+  showClaims();
+  sayNear("delete-notes", "Your notes are deleted. There were none: this is an example.");
+});
+
+function showClaims() {
+  const { amr = [], acr, auth_time: time, sid } = api.claims() ?? {};
+  const age = Math.max(Math.floor(Date.now() / 1000) - time, 0);
+  byId("claim-amr").textContent = amr.join(", ");
+  byId("claim-acr").textContent = acr;
+  byId("claim-time").textContent = `${age < 60 ? `${age} s` : `${Math.floor(age / 60)} min`} ago`;
+  byId("claim-sid").textContent = sid;
+}
+
 // Tokens
 
 onAction("refresh", async () => {
@@ -240,6 +298,7 @@ function showExpiries() {
   if (!ends) return;
   byId("access-expiry").textContent = remaining(ends.access);
   byId("refresh-expiry").textContent = remaining(ends.refresh);
+  showClaims();
 }
 
 setInterval(showExpiries, 1000);

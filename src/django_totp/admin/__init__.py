@@ -1,0 +1,7 @@
+"""What Django's admin shows of users and lets support do for them. No secret is shown."""
+
+from .accounts import AccountAdmin
+from .enrollments import TotpAdmin
+from .remedies import END_SESSIONS, RESET, UNLOCK
+
+__all__ = ["END_SESSIONS", "RESET", "UNLOCK", "AccountAdmin", "TotpAdmin"]

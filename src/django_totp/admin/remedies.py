@@ -1,0 +1,96 @@
+"""What support can do for users in the admin."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib.admin.models import CHANGE, DELETION
+from django.utils.translation import gettext_lazy, ngettext_lazy
+
+from django_totp.auth import end_sessions, reset_totp
+from django_totp.operations.support import act_upon
+from django_totp.totp import end_wait
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """What an action does for each of the selected users, and what it says.
+
+    ``opens`` says that an account is easier to get into afterwards: then not everybody may do it
+    for everybody. ``apply`` gets the row of the list, and the user and what is known as keywords.
+    """
+
+    action: str
+    apply: Callable[..., None]
+    opens: bool
+    flag: int
+    title: Any
+    explanation: Any
+    button: Any
+    entry: str
+    done: Any
+
+
+def _on_enrollment(service: Callable[..., None]) -> Callable[..., None]:
+    """Return what calls ``service`` if the enrollment is still the one in the list."""
+    return lambda totp, **facts: act_upon(totp, service, **facts)
+
+
+def _end_sessions(row: Any, *, user: Any, **facts: Any) -> None:
+    end_sessions(user, using=row._state.db, **facts)
+
+
+RESET = Remedy(
+    action="reset_two_factor",
+    apply=_on_enrollment(reset_totp),
+    opens=True,
+    flag=DELETION,
+    title=gettext_lazy("Reset two-factor authentication"),
+    explanation=gettext_lazy(
+        "The authenticator apps and backup codes of these users stop working, and all their "
+        "logins end. They sign in with their password alone until they enroll again."
+    ),
+    button=gettext_lazy("Yes, reset two-factor authentication"),
+    entry="Reset two-factor authentication.",
+    done=ngettext_lazy(
+        "Two-factor authentication of %(count)d user was reset.",
+        "Two-factor authentication of %(count)d users was reset.",
+        "count",
+    ),
+)
+UNLOCK = Remedy(
+    action="end_the_wait",
+    apply=_on_enrollment(end_wait),
+    opens=True,
+    flag=CHANGE,
+    title=gettext_lazy("End the wait"),
+    explanation=gettext_lazy(
+        "The wrong codes of these users will be forgotten: TOTP codes are accepted again at once. "
+        "Make sure that it was not somebody else who guessed."
+    ),
+    button=gettext_lazy("Yes, end the wait"),
+    entry="Ended the wait after wrong TOTP codes.",
+    done=ngettext_lazy(
+        "The wait of %(count)d user was ended.",
+        "The wait of %(count)d users was ended.",
+        "count",
+    ),
+)
+END_SESSIONS = Remedy(
+    action="end_sessions",
+    apply=_end_sessions,
+    opens=False,
+    flag=CHANGE,
+    title=gettext_lazy("End all logins"),
+    explanation=gettext_lazy(
+        "Whoever is signed in as one of these users must sign in again, password and all. Their "
+        "second factor stays as it is."
+    ),
+    button=gettext_lazy("Yes, end all logins"),
+    entry="Ended all logins.",
+    done=ngettext_lazy(
+        "All logins of %(count)d user were ended.",
+        "All logins of %(count)d users were ended.",
+        "count",
+    ),
+)

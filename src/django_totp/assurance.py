@@ -1,0 +1,295 @@
+"""What a login is worth: its methods and its time, and whether that is enough for its account.
+
+A login is stated by four claims: ``amr`` (its methods, RFC 8176), ``auth_time`` (when the second
+factor was given, else the first: OpenID Connect Core section 2), ``acr`` (``aal1`` or ``aal2``,
+after NIST SP 800-63B) and ``sid``, a random name. A token carries them from the login to the last
+refresh, and a session holds the same. Nothing decays and nothing is rewritten: whoever asks
+compares the time. What is not stated by all four is unknown: it is never a second factor, and
+never recent.
+
+``standing`` is the one judge. A login is outdated if it is from before the moment from which on
+the account lets logins count (``Account.valid_from``): whole seconds are what tokens tell, so one
+of that very second is too old, and ``new_login`` gives a new one the next second. It lacks the
+second factor if it is from before the enrollment, or states that it never gave one. The login
+that confirmed the enrollment has given one, in that very moment (``upgraded``). Where there is
+no enrollment, ``policy`` tells whether there must be one.
+"""
+
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, TypeGuard
+
+from django.contrib.auth import get_user_model
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.db import router
+from django.db.models import QuerySet
+
+from . import policy
+from .adoption import adopted
+from .exceptions import EnrollmentRequired, LoginOutdated, SecondFactorRequired, TotpError
+from .models import Account, Totp, fetch, relate, related
+from .moments import CLOCK_SKEW, past
+
+SESSION_KEY = "_django_totp"
+LONGEST_SID = 64
+LEVELS = {False: "aal1", True: "aal2"}
+# The kinds of factor of the methods of RFC 8176 section 2: any two of them are multi-factor.
+KINDS = {
+    **dict.fromkeys(("pwd", "pin", "kba"), "something known"),
+    **dict.fromkeys(("otp", "hwk", "swk", "sc", "sms", "tel", "pop"), "something held"),
+    **dict.fromkeys(("face", "fpt", "iris", "retina", "vbm"), "something of the body"),
+}
+BASIC = "rest_framework.authentication.BasicAuthentication"
+SESSION = "rest_framework.authentication.SessionAuthentication"
+
+
+class Standing(Enum):
+    """What a login is worth to its account: that it is enough, or what is wrong with it."""
+
+    GOOD = None
+    OUTDATED = LoginOutdated
+    SECOND_FACTOR = SecondFactorRequired
+    ENROLLMENT = EnrollmentRequired
+
+
+@dataclass(frozen=True)
+class Assurance:
+    """How somebody logged in: by which ``methods``, at what ``time`` and under which name.
+
+    ``time`` is in seconds since the epoch. An assurance that is not ``stated`` is unknown: it
+    has no methods, and its time is what little is known of it.
+    """
+
+    methods: tuple[str, ...] = ()
+    time: int | None = None
+    sid: str = ""
+    stated: bool = False
+
+    @property
+    def has_second_factor(self) -> bool:
+        """Return whether two kinds of factor were given."""
+        return "mfa" in self.methods
+
+    @property
+    def claims(self) -> dict[str, Any]:
+        """Return the claims that state it in a token."""
+        return {
+            "amr": list(self.methods),
+            "auth_time": self.time,
+            "acr": LEVELS[self.has_second_factor],
+            "sid": self.sid,
+        }
+
+    def is_recent(self, max_age: int, *, at: float | None = None) -> bool:
+        """Return whether it is stated to be less than ``max_age`` seconds old."""
+        if not self.stated or self.time is None:
+            return False
+        age = (time.time() if at is None else at) - self.time
+        return -CLOCK_SKEW.total_seconds() <= age < max_age
+
+    def stepped_up(self, *, at: int | None = None) -> "Assurance":
+        """Return what it is once the second factor is given, ``at`` seconds since the epoch.
+
+        That is now, if not told. The first factor is whatever has opened the login, known or
+        not. A login that was given the next second keeps it.
+        """
+        since = max(int(time.time()), self.time or 0) if at is None else at
+        return _login(*self.methods, "otp", "mfa", at=since, sid=self.sid)
+
+
+UNKNOWN = Assurance()
+
+
+def assurance_of(request: Any) -> Assurance:
+    """Return what the credential that authenticated ``request`` states, and nothing beside it.
+
+    ``request`` is Django's or REST framework's. A session that is sent along with a token says
+    nothing about that token.
+    """
+    claims = getattr(getattr(request, "auth", None), "payload", None)
+    if isinstance(claims, dict):
+        return of_claims(claims)
+    if is_by_session(request):
+        return of_session(request)
+    if _descends_from(getattr(request, "successful_authenticator", None), BASIC):
+        return Assurance(("pwd",), int(time.time()), stated=True)
+    return UNKNOWN
+
+
+def is_by_session(request: Any) -> bool:
+    """Return whether it is a session that has authenticated ``request``."""
+    if not hasattr(request, "successful_authenticator"):  # Django's own request
+        return getattr(request, "auth", None) is None and hasattr(request, "session")
+    return _descends_from(request.successful_authenticator, SESSION)
+
+
+def of_claims(claims: Mapping[str, Any], *, at: float | None = None) -> Assurance:
+    """Return what the claims of a token state. Those of others state no more than ``iat``."""
+    now = time.time() if at is None else at
+    stated = _stated(claims, now)
+    if stated is not None:
+        return stated
+    issued = claims.get("iat")
+    return Assurance(time=issued if _is_past(issued, now) else None)
+
+
+def of_session(request: Any) -> Assurance:
+    """Return what the session of ``request`` states of the user who is signed in by it.
+
+    A session that another view has opened is unknown, and as old as can be.
+    """
+    user: Any = getattr(request, "user", None)
+    if not getattr(user, "is_authenticated", False):
+        return UNKNOWN
+    told = getattr(request, "session", {}).get(SESSION_KEY)
+    if not isinstance(told, dict) or told.get("user") != str(user.pk):
+        return Assurance(time=0)
+    return _stated(told, time.time()) or Assurance(time=0)
+
+
+def record(request: Any, *methods: str) -> Assurance:
+    """State in the session of ``request`` that its user has just logged in by ``methods``.
+
+    They are those of RFC 8176, such as ``"pwd"``, ``"otp"`` or ``"hwk"``. For sessions that
+    another package has opened: with a passkey, say, or for an identity provider.
+    """
+    login = _login(*methods, at=int(time.time()))
+    keep_in_session(request, login)
+    return login
+
+
+def keep_in_session(request: Any, login: Assurance) -> None:
+    """Let the session of ``request`` state ``login`` of its user."""
+    request.session[SESSION_KEY] = {**login.claims, "user": str(request.user.pk)}
+
+
+def new_login(user: AbstractBaseUser, *methods: str) -> Assurance:
+    """Return the assurance of a login of ``user`` by ``methods``, now.
+
+    Logins of a second in which others were ended are from the next one.
+    """
+    return _login(*methods, at=max(int(time.time()), _earliest(user) or 0))
+
+
+def gave_second_factor(login: Assurance, totp: Totp) -> bool:
+    """Return whether ``login`` states that it gave the second factor which ``totp`` is."""
+    login = upgraded(login, totp)
+    return login.has_second_factor and not _is_before(login, _since(totp))
+
+
+def upgraded(login: Assurance, totp: Totp | None) -> Assurance:
+    """Return ``login`` with the second factor that it has given if it confirmed ``totp``."""
+    since = _since(totp)
+    if totp is None or since is None or not login.sid or login.sid != totp.confirmed_sid:
+        return login
+    if login.has_second_factor and not _is_before(login, since):
+        return login
+    return login.stepped_up(at=max(since, login.time or 0))
+
+
+def standing(user: AbstractBaseUser, login: Assurance) -> Standing:
+    """Return what ``login`` is worth to the account of ``user``: of one from ``accounts``.
+
+    Raise PolicyUnavailable if nobody can tell who must have a second factor.
+    """
+    if _is_before(login, _earliest(user)):
+        return Standing.OUTDATED
+    totp = totp_of(user)
+    if totp is None or not totp.is_enabled:
+        return Standing.ENROLLMENT if policy.owes(user) else Standing.GOOD
+    return Standing.GOOD if _suffices(login, totp) else Standing.SECOND_FACTOR
+
+
+def judge(user: AbstractBaseUser, login: Assurance) -> None:
+    """Raise LoginOutdated, SecondFactorRequired or EnrollmentRequired, unless ``login`` is good."""
+    error: type[TotpError] | None = standing(user, login).value
+    if error is not None:
+        raise error
+
+
+def accounts() -> QuerySet[Any]:
+    """Return the users on the primary, each with all that judges a login, in one query."""
+    users = get_user_model()._default_manager.using(router.db_for_write(Totp))
+    rows = users.defer(None).select_related("totp", "totp_account")  # a manager may defer
+    return policy.with_groups(rows)
+
+
+def join(user: AbstractBaseUser) -> None:
+    """Let ``user`` have all that judges a login, as ``accounts`` reads it now: one query."""
+    found = next(fetch(accounts().filter(pk=user.pk)), None)
+    for model in (Totp, Account):
+        relate(model, user, found and related(model, found))
+    vars(user)[policy.IN_GROUP] = found and vars(found).get(policy.IN_GROUP)
+
+
+def totp_of(user: AbstractBaseUser) -> Totp | None:
+    """Return the enrollment of ``user``, as it was read with the user, if so."""
+    return adopted(related(Totp, user))
+
+
+def _suffices(login: Assurance, totp: Totp) -> bool:
+    """Return whether ``login`` gave the factor that ``totp`` is, or is unknown and younger."""
+    since = _since(totp)
+    is_foreign = not login.stated and since is not None and not _is_before(login, since + 1)
+    return is_foreign or gave_second_factor(login, totp)
+
+
+def _is_before(login: Assurance, second: int | None) -> bool:
+    """Return whether ``login`` is, or may be, from before ``second``, if there is one."""
+    return second is not None and (login.time is None or login.time < second)
+
+
+def _since(totp: Totp | None) -> int | None:
+    """Return the second in which ``totp`` was confirmed, or ``None`` if it was not."""
+    if totp is None or totp.confirmed_at is None:
+        return None
+    return int(past(totp.confirmed_at).timestamp())
+
+
+def _earliest(user: AbstractBaseUser) -> int | None:
+    """Return the first second whose logins count, or ``None`` if all do."""
+    account: Account | None = related(Account, user)
+    if account is None or account.valid_from is None:
+        return None
+    return int(account.valid_from.timestamp()) + 1
+
+
+def _stated(claims: Mapping[str, Any], now: float) -> Assurance | None:
+    """Return what four well-formed claims state, or ``None`` if anything about them is odd."""
+    methods, at, level, sid = (claims.get(name) for name in ("amr", "auth_time", "acr", "sid"))
+    if not isinstance(methods, list) or not all(isinstance(each, str) for each in methods):
+        return None
+    if not _is_name(sid) or not _is_past(at, now):
+        return None
+    stated = Assurance(tuple(methods), at, sid, stated=True)
+    return stated if level == LEVELS[stated.has_second_factor] else None
+
+
+def _is_name(sid: object) -> TypeGuard[str]:
+    """Return whether ``sid`` is one that the column of the confirming login can hold."""
+    if not isinstance(sid, str) or not 0 < len(sid) <= LONGEST_SID:
+        return False
+    return sid.isascii() and sid.isprintable()
+
+
+def _is_past(moment: object, now: float) -> bool:
+    """Return whether ``moment`` is a whole number of seconds that no clock is still to reach."""
+    if not isinstance(moment, int) or isinstance(moment, bool):
+        return False
+    return 0 <= moment <= now + CLOCK_SKEW.total_seconds()
+
+
+def _login(*methods: str, at: int, sid: str = "") -> Assurance:
+    """Return a stated login, with ``mfa`` where its methods are of two kinds or more."""
+    kinds = {KINDS[method] for method in methods if method in KINDS}
+    each = dict.fromkeys([*methods, *["mfa"] * (len(kinds) > 1)])
+    return Assurance(tuple(each), at, sid or secrets.token_urlsafe(16), stated=True)
+
+
+def _descends_from(authenticator: object, name: str) -> bool:
+    """Return whether an object is of a class that may not even be imported here."""
+    bases = type(authenticator).__mro__
+    return any(f"{base.__module__}.{base.__qualname__}" == name for base in bases)

@@ -1,0 +1,69 @@
+"""Moments: aware, whatever the project's ``USE_TZ``; and how far clocks may differ."""
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import models
+from django.utils import timezone
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+CLOCK_SKEW = timedelta(seconds=5)  # by which the clocks of one project's servers may differ
+
+
+class MomentField(models.Field):  # type: ignore[type-arg]  # no generic at run time
+    """A moment, stored as microseconds since the epoch: an aware ``datetime`` in UTC.
+
+    A ``DateTimeField`` holds local time where ``USE_TZ`` is off, which stands still or leaps
+    when summer time ends or begins.
+    """
+
+    def get_internal_type(self) -> str:
+        return "BigIntegerField"
+
+    def get_prep_value(self, value: Any) -> Any:
+        moment = self.to_python(super().get_prep_value(value))
+        return moment and (moment - EPOCH) // MICROSECOND
+
+    def from_db_value(self, value: int | None, *args: Any) -> datetime | None:
+        return None if value is None else EPOCH + value * MICROSECOND
+
+    def to_python(self, value: Any) -> datetime | None:
+        moment = models.DateTimeField().to_python(value)
+        return moment and aware(moment)
+
+    def value_to_string(self, obj: models.Model) -> str:
+        value = self.value_from_object(obj)
+        return "" if value is None else str(value.isoformat())
+
+
+def aware(moment: datetime) -> datetime:
+    """Return ``moment`` as an aware one: naive ones are local time, where ``USE_TZ`` is off."""
+    if timezone.is_aware(moment):
+        return moment
+    if not settings.TIME_ZONE:  # then it is the system's
+        return moment.astimezone()
+    return timezone.make_aware(moment, timezone.get_default_timezone())
+
+
+def today() -> date:
+    """Return the date in the time zone of the project, or the system's if it names none."""
+    zone = timezone.get_default_timezone() if settings.TIME_ZONE else None
+    return datetime.now(zone).date()
+
+
+def past(moment: datetime) -> datetime:
+    """Return ``moment``, which has been, as an aware one.
+
+    Local time that the end of summer time lets come twice is taken for the later one, unless
+    that is still to come.
+    """
+    later = aware(moment.replace(fold=1))
+    is_past = later <= datetime.now(UTC) + CLOCK_SKEW
+    return later if is_past else aware(moment.replace(fold=0))
+
+
+def age(moment: datetime) -> timedelta:
+    """Return how long ago ``moment`` was."""
+    return datetime.now(UTC) - past(moment)

@@ -1,0 +1,61 @@
+"""JSON web tokens of simplejwt that say what their login is worth, from the first to the last."""
+
+from typing import Any
+
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.models import update_last_login
+from django.utils.module_loading import import_string
+from rest_framework_simplejwt.exceptions import InvalidToken
+from rest_framework_simplejwt.settings import api_settings
+from rest_framework_simplejwt.tokens import Token
+
+from .assurance import Assurance, new_login
+
+
+def token_pair(user: AbstractBaseUser, *methods: str) -> dict[str, str]:
+    """Return ``refresh`` and ``access`` for a login of ``user`` by ``methods``, now.
+
+    They are those of RFC 8176, such as ``"pwd"``, ``"otp"`` or ``"hwk"``. For login views of the
+    project: what must be asked for, ``auth.next_step`` tells.
+    """
+    return pair(user, new_login(user, *methods))
+
+
+def pair(user: AbstractBaseUser, login: Assurance) -> dict[str, str]:
+    """Return new tokens of ``user`` that state ``login``, as the project makes tokens."""
+    refresh: Any = import_string(api_settings.TOKEN_OBTAIN_SERIALIZER).get_token(user)
+    restate(refresh, login)
+    if api_settings.UPDATE_LAST_LOGIN:
+        update_last_login(None, user)  # type: ignore[arg-type]
+    return _signed(refresh)
+
+
+def restate(token: Token, login: Assurance) -> None:
+    """Let ``token`` state ``login``, whatever it said. An unknown login leaves it as it is."""
+    if login.stated:
+        token.payload.update(login.claims)
+
+
+def rotated(refresh: Any, login: Assurance, *, uses_up: bool) -> dict[str, str]:
+    """Return new tokens that say what ``refresh`` says, and state ``login``.
+
+    ``uses_up`` blacklists the old one, where that app is installed. Raise InvalidToken if
+    somebody else has used it up: of simultaneous requests, one gets the new tokens.
+    """
+    if uses_up and hasattr(refresh, "blacklist") and not _is_first(refresh.blacklist()):
+        raise InvalidToken
+    refresh.set_jti()
+    refresh.set_exp()
+    refresh.set_iat()
+    refresh.outstand()
+    restate(refresh, login)
+    return _signed(refresh)
+
+
+def _signed(refresh: Any) -> dict[str, str]:
+    return {"refresh": str(refresh), "access": str(refresh.access_token)}
+
+
+def _is_first(blacklisted: Any) -> bool:
+    """Return whether a token was not blacklisted before. A class of the project may not tell."""
+    return not isinstance(blacklisted, tuple) or bool(blacklisted[-1])

@@ -1,0 +1,171 @@
+"""Login in two steps, whatever ends it: tokens of one kind or another."""
+
+import logging
+import unicodedata
+from collections.abc import Callable
+from typing import Any
+
+from django.contrib.auth import authenticate, get_user_model
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.utils.translation import gettext_lazy as _
+from rest_framework import status
+from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from django_totp import events, signals
+from django_totp.assurance import Assurance, join, new_login
+from django_totp.auth import (
+    ENROLL,
+    VERIFY,
+    NextStep,
+    challenge_subject,
+    finish_login,
+    finish_owed_enrollment,
+    next_step,
+    start_owed_enrollment,
+)
+from django_totp.serializers import (
+    JWTCreateRequest,
+    JWTTotpConfirmRequest,
+    JWTTotpConfirmResponse,
+    JWTTotpCreateRequest,
+    JWTTotpVerifyRequest,
+    TokenPairResponse,
+    TotpCreateResponse,
+)
+from django_totp.throttle import Subject
+from django_totp.users import is_active
+
+from .base import TotpView, shows
+from .throttled import LONGEST_NAME, folded
+
+
+class LoginView(TotpView):
+    """Nobody is signed in here, and a stale ``Authorization`` header keeps nobody out.
+
+    A subclass says in ``sign_in`` what a login ends with.
+    """
+
+    authentication_classes = ()
+    permission_classes = ()
+    may_sign_in: Callable[[Any], bool] = staticmethod(is_active)
+
+    def sign_in(self, user: AbstractBaseUser, login: Assurance) -> dict[str, Any]:
+        """Return what the answer to a login of ``user`` consists of. ``login`` is its worth."""
+        raise NotImplementedError
+
+
+class ChallengedView(LoginView):
+    """A step that a challenge token leads to."""
+
+    challenge_field = "totp_challenge_token"
+    purpose = VERIFY
+
+    def name_subject(self, body: dict[str, Any]) -> Subject | None:
+        account = challenge_subject(body.get(self.challenge_field), self.purpose)
+        return Subject(account) if account is not None else None
+
+
+class PasswordView(LoginView):
+    """The first step: a password ends the login or, where TOTP is on or owed, a challenge token."""
+
+    def name_subject(self, body: dict[str, Any]) -> Subject | None:
+        name = body.get(get_user_model().USERNAME_FIELD)
+        return Subject(folded(name)) if isinstance(name, str) else None
+
+    @shows(200, "Tokens, or a challenge token.", request=JWTCreateRequest)
+    def post(self, request: Request) -> Response:
+        user = self._authenticate(request)
+        step = next_step(user)
+        if step.is_enrollment:
+            owed = {"is_totp_enabled": False, "is_totp_required": True}
+            return Response({**owed, "totp_challenge_token": step.challenge})
+        if step.challenge:
+            return Response({"is_totp_enabled": True, "totp_challenge_token": step.challenge})
+        tokens = self.sign_in(user, new_login(user, "pwd"))
+        events.record("login", user, request, method="password")
+        events.send(signals.non_totp_login_success, user, request)
+        return Response({"is_totp_enabled": False, **tokens, **_grace(step)})
+
+    def _authenticate(self, request: Request) -> AbstractBaseUser:
+        user = authenticate(request._request, **_as_in_forms(self.read(JWTCreateRequest)))
+        if user is None or not self.may_sign_in(user):
+            events.record("login_failed", user, request, level=logging.WARNING, method="password")
+            raise AuthenticationFailed(_("Invalid credentials."), "invalid_credentials")
+        return user
+
+
+class SecondFactorView(ChallengedView):
+    """The second step: a challenge token and a code end the login."""
+
+    @shows(200, TokenPairResponse, request=JWTTotpVerifyRequest)
+    def post(self, request: Request) -> Response:
+        data = self.read(JWTTotpVerifyRequest)
+        user = finish_login(
+            data.pop(self.challenge_field), **data, may_sign_in=self.may_sign_in, request=request
+        )
+        tokens = self.sign_in(user, new_login(user, "pwd", "otp"))
+        _tell(user, request, "backup_code" if "backup_code" in data else "totp")
+        return Response(tokens)
+
+
+class OwedSetupView(ChallengedView):
+    """A challenge token to enroll starts the enrollment that is owed."""
+
+    purpose = ENROLL
+
+    @shows(201, TotpCreateResponse, request=JWTTotpCreateRequest)
+    def post(self, request: Request) -> Response:
+        token = self.read(JWTTotpCreateRequest)[self.challenge_field]
+        setup = start_owed_enrollment(token, may_sign_in=self.may_sign_in, request=request)
+        return Response(TotpCreateResponse(setup).data, status=status.HTTP_201_CREATED)
+
+
+class OwedConfirmationView(ChallengedView):
+    """A challenge token to enroll and a code confirm the enrollment, and end the login."""
+
+    purpose = ENROLL
+
+    @shows(200, JWTTotpConfirmResponse, request=JWTTotpConfirmRequest)
+    def post(self, request: Request) -> Response:
+        data = self.read(JWTTotpConfirmRequest)
+        user, codes = finish_owed_enrollment(
+            data[self.challenge_field],
+            data["input_code"],
+            may_sign_in=self.may_sign_in,
+            request=request,
+        )
+        join(user)  # the row that was just confirmed, and all that may have ended logins since
+        tokens = self.sign_in(user, new_login(user, "pwd", "otp"))
+        _tell(user, request, "totp")
+        return Response({"backup_codes": codes, **tokens})
+
+
+def _grace(step: NextStep) -> dict[str, str]:
+    if step.required_from is None:
+        return {}
+    begin = step.required_from.isoformat(timespec="seconds")
+    return {"totp_required_from": begin.replace("+00:00", "Z")}
+
+
+def _tell(user: AbstractBaseUser, request: Request, method: str) -> None:
+    """Tell that a login with a second factor has ended well."""
+    events.record("login", user, request, method=method)
+    events.send(signals.totp_login_success, user, request, method=method)
+
+
+def _as_in_forms(credentials: dict[str, str]) -> dict[str, str]:
+    """Return ``credentials`` with the user name as Django's login form makes it, in NFKC, unless
+    somebody has the very name that was typed.
+
+    A look at the table tells: to authenticate twice would count one mistake twice.
+    """
+    model = get_user_model()
+    typed = credentials[model.USERNAME_FIELD]
+    if len(typed) > LONGEST_NAME:
+        return credentials
+    name = unicodedata.normalize("NFKC", typed)
+    if name == typed or model._default_manager.filter(**{model.USERNAME_FIELD: typed}).exists():
+        return credentials
+    return {**credentials, model.USERNAME_FIELD: name}
