@@ -11,7 +11,8 @@ from django.test import override_settings
 from rest_framework_simplejwt.tokens import UntypedToken
 
 from django_totp import spelling
-from django_totp.assurance import Standing, accounts, new_login, of_claims, standing
+from django_totp.accounts import accounts
+from django_totp.assurance import Standing, new_login, of_claims, standing
 from django_totp.auth import reset_totp
 from django_totp.encryption import decrypt, keyed_digest
 from django_totp.models import BackupCode, Totp

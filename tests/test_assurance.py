@@ -22,13 +22,12 @@ from rest_framework_simplejwt.authentication import JWTStatelessUserAuthenticati
 from rest_framework_simplejwt.tokens import AccessToken
 
 from django_totp import assurance
+from django_totp.accounts import accounts, join
 from django_totp.assurance import (
     UNKNOWN,
     Assurance,
     Standing,
-    accounts,
     assurance_of,
-    join,
     judge,
     keep_in_session,
     new_login,

@@ -10,7 +10,8 @@ from functools import partial
 import pytest
 from django.utils import timezone
 
-from django_totp.assurance import Standing, accounts, new_login, standing
+from django_totp.accounts import accounts
+from django_totp.assurance import Standing, new_login, standing
 from django_totp.auth import (
     end_sessions,
     finish_login,

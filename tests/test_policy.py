@@ -9,7 +9,7 @@ from django.contrib.auth.models import Group
 from django.db import IntegrityError
 
 from django_totp import policy
-from django_totp.assurance import accounts, join
+from django_totp.accounts import accounts, join
 from django_totp.auth import next_step
 from django_totp.exceptions import PolicyUnavailable, TotpRequired
 from django_totp.models import Account, Totp

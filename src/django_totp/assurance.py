@@ -22,15 +22,12 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, TypeGuard
 
-from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
-from django.db import router
-from django.db.models import QuerySet
 
 from . import policy
 from .adoption import adopted
 from .exceptions import EnrollmentRequired, LoginOutdated, SecondFactorRequired, TotpError
-from .models import Account, Totp, fetch, relate, related
+from .models import Account, Totp, related
 from .moments import CLOCK_SKEW, past
 
 SESSION_KEY = "_django_totp"
@@ -208,21 +205,6 @@ def judge(user: AbstractBaseUser, login: Assurance) -> None:
     error: type[TotpError] | None = standing(user, login).value
     if error is not None:
         raise error
-
-
-def accounts() -> QuerySet[Any]:
-    """Return the users on the primary, each with all that judges a login, in one query."""
-    users = get_user_model()._default_manager.using(router.db_for_write(Totp))
-    rows = users.defer(None).select_related("totp", "totp_account")  # a manager may defer
-    return policy.with_groups(rows)
-
-
-def join(user: AbstractBaseUser) -> None:
-    """Let ``user`` have all that judges a login, as ``accounts`` reads it now: one query."""
-    found = next(fetch(accounts().filter(pk=user.pk)), None)
-    for model in (Totp, Account):
-        relate(model, user, found and related(model, found))
-    vars(user)[policy.IN_GROUP] = found and vars(found).get(policy.IN_GROUP)
 
 
 def totp_of(user: AbstractBaseUser) -> Totp | None:

@@ -27,11 +27,10 @@ from django.utils.crypto import constant_time_compare
 from django.views.decorators.debug import sensitive_variables
 
 from . import events, policy, signals
+from .accounts import account_by, join
 from .assurance import (
     Assurance,
     Standing,
-    accounts,
-    join,
     standing,
     totp_of,
 )
@@ -46,7 +45,7 @@ from .exceptions import (
     LoginOutdated,
     TotpNotEnabled,
 )
-from .models import Account, Totp, fetch, related
+from .models import Account, Totp, related
 from .moments import CLOCK_SKEW
 from .totp import TotpGuess, TotpSetup, as_seen, confirm_totp_setup, start_totp_setup
 from .users import is_active, session_hashes
@@ -316,8 +315,7 @@ def _user(
     """Return the user whom the claims name, with all that judges a login: one query."""
     try:
         key = get_user_model()._meta.pk.to_python(claims["user_id"])
-        found = accounts().filter(pk=key)
-        user: AbstractBaseUser | None = next(fetch(found), None)
+        user = account_by("pk", key)
     except (ValidationError, ValueError, KeyError):
         raise InvalidChallenge from None
     if user is None or not may_sign_in(user):

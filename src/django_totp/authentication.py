@@ -4,7 +4,6 @@ from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
-from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
 from rest_framework.exceptions import APIException
 from rest_framework_simplejwt import authentication
@@ -17,10 +16,10 @@ from rest_framework_simplejwt.settings import api_settings
 from rest_framework_simplejwt.tokens import Token
 from rest_framework_simplejwt.utils import get_md5_hash_password
 
-from .assurance import accounts, join, judge, of_claims
+from .accounts import account_by, join
+from .assurance import judge, of_claims
 from .events import complain_of_search
 from .exceptions import PolicyUnavailable, TotpError
-from .models import fetch
 from .users import NOBODY
 
 
@@ -90,20 +89,20 @@ def refuse_unless_good(user: AbstractBaseUser, token: Token) -> None:
         raise AuthenticationFailed(str(error), error.code) from error
 
 
-def users_named_by(token: Token) -> QuerySet[Any]:
-    """Return the users, one or none, of ``token``. To ask for them raises one of NOBODY."""
+def named_in(token: Token) -> tuple[str, Any]:
+    """Return the field that a token names its user by, and its value. Raise InvalidToken."""
     key = token.get(api_settings.USER_ID_CLAIM)
     if isinstance(key, bool) or not isinstance(key, str | int) or "\0" in str(key):
         raise InvalidToken  # a database would take some of these for numbers, and so for a user
-    return accounts().filter(**{api_settings.USER_ID_FIELD: key})
+    return api_settings.USER_ID_FIELD, key
 
 
 def _found(token: Token) -> AbstractBaseUser:
     try:
-        user = next(fetch(users_named_by(token)), None)
+        user = account_by(*named_in(token))
     except NOBODY as error:
         complain_of_search(error)
         user = None
     if user is None:
         raise InvalidToken
-    return user  # type: ignore[no-any-return]
+    return user

@@ -18,11 +18,11 @@ from rest_framework import status
 from rest_framework.exceptions import APIException
 from rest_framework.permissions import BasePermission
 
-from .assurance import Assurance, accounts, assurance_of
+from .accounts import account_by
+from .assurance import Assurance, assurance_of
 from .auth import is_totp_enabled
 from .conf import conf
 from .exceptions import EnrollmentRequired
-from .models import fetch
 from .users import NOBODY
 
 INSUFFICIENT = "insufficient_user_authentication"
@@ -140,6 +140,6 @@ def _row_of(request: Any) -> AbstractBaseUser | None:
     if isinstance(key, bool) or not isinstance(key, str | int):
         return None  # a database takes some of these for numbers, and so for a user
     try:
-        return next(fetch(accounts().filter(**{jwt.get("USER_ID_FIELD", "id"): key})), None)
+        return account_by(jwt.get("USER_ID_FIELD", "id"), key)
     except NOBODY:
         return None

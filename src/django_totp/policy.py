@@ -92,12 +92,17 @@ def is_exempt(account: Account | None) -> bool:
 
 def with_groups(users: QuerySet[Any]) -> QuerySet[Any]:
     """Return ``users``, told on the way whether they are in a group that the policy names."""
-    groups = [word.removeprefix(GROUP) for word in conf.TOTP_REQUIRED_FOR if is_group(word)]
-    if not groups or not has_groups():
+    names = groups()
+    if not names or not has_groups():
         return users
-    same = users.model._base_manager.filter(pk=OuterRef("pk"), groups__name__in=groups)
+    same = users.model._base_manager.filter(pk=OuterRef("pk"), groups__name__in=names)
     told: QuerySet[Any] = users.annotate(**{IN_GROUP: Exists(same)})
     return told
+
+
+def groups() -> list[str]:
+    """Return the names of the groups that the policy names."""
+    return [word.removeprefix(GROUP) for word in conf.TOTP_REQUIRED_FOR if is_group(word)]
 
 
 def has_groups() -> bool:

@@ -3,7 +3,8 @@ import logging
 import pytest
 from django.core.management import CommandError
 
-from django_totp.assurance import Standing, accounts, new_login, standing
+from django_totp.accounts import accounts
+from django_totp.assurance import Standing, new_login, standing
 from django_totp.models import Account, Totp
 
 pytestmark = pytest.mark.django_db

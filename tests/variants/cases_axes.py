@@ -47,8 +47,9 @@ def test_is_not_told_of_wrong_codes(attempt, login, enrolled_user, secret):
     assert not AccessAttempt.objects.exists()
 
 
-def test_a_wrong_password_as_a_proof_counts(settings, signed_in, attempt, enrolled_user):
-    settings.TOTP_REAUTHENTICATE = True
+def test_a_wrong_password_as_a_proof_counts(settings, sign_in, attempt, enrolled_user):
+    settings.TOTP_REAUTHENTICATE, settings.TOTP_REAUTHENTICATE_MAX_AGE = True, 0
+    signed_in = sign_in(enrolled_user, "pwd", "otp")
     for _ in range(3):
         signed_in.post(reverse("totp-disable"), {"password": "wrong"}, format="json")
     assert attempt(enrolled_user).status_code != 200

@@ -5,7 +5,6 @@ from django.core.management import call_command
 from django.core.management.base import SystemCheckError
 from django.urls import reverse
 from rest_framework.test import APIClient
-from rest_framework_simplejwt.tokens import AccessToken
 
 from django_totp import auth
 from django_totp.models import Totp
@@ -49,9 +48,9 @@ def test_over_http(user, api, log_in, password, otp):
     assert client.post(reverse("totp-disable")).status_code == 204
 
 
-def test_a_password_as_a_proof(user, enrolled_user, settings, password):
-    settings.TOTP_REAUTHENTICATE = True
-    client = APIClient(HTTP_AUTHORIZATION=f"Bearer {AccessToken.for_user(user)}")
+def test_a_password_as_a_proof(sign_in, enrolled_user, settings, password):
+    settings.TOTP_REAUTHENTICATE, settings.TOTP_REAUTHENTICATE_MAX_AGE = True, 0
+    client = sign_in(enrolled_user, "pwd", "otp")
     assert client.post(reverse("totp-disable"), {"password": "wrong"}).status_code == 403
     assert client.post(reverse("totp-disable"), {"password": password}).status_code == 204
 

@@ -54,9 +54,10 @@ def test_a_name_that_is_no_number(api, user, password, name):
     assert api.post(reverse("jwt-create"), body, format="json").status_code in {400, 401}
 
 
-def test_password_as_a_proof(settings, signed_in, enrolled_user, password):
-    settings.TOTP_REAUTHENTICATE = True
+def test_password_as_a_proof(settings, sign_in, enrolled_user, password):
+    settings.TOTP_REAUTHENTICATE, settings.TOTP_REAUTHENTICATE_MAX_AGE = True, 0
     body = {"password": password}
+    signed_in = sign_in(enrolled_user, "pwd", "otp")
     assert signed_in.post(reverse("totp-disable"), body, format="json").status_code == 204
 
 

@@ -7,7 +7,7 @@ import sentry_sdk
 from django.db import OperationalError, connection
 from django.urls import reverse
 
-from django_totp import auth, backup_code_utils, totp
+from django_totp import backup_code_utils, reauthentication, totp
 from django_totp.models import Totp
 from django_totp.sentry import before_send
 from tests.test_secrets import *  # noqa: F403
@@ -97,7 +97,9 @@ def test_services_that_a_project_calls_by_itself(planted, enrolled, make_user, m
         lambda given=BACKUP_CODES[0]: backup_code_utils.verify_backup_code(enrolled, given),
         lambda: backup_code_utils.rotate_backup_codes(enrolled),
         lambda: totp.create_totp_setup(user),
-        lambda given=PASSWORD: auth.reauthenticate(enrolled, otp_code=code, password=given),
+        lambda given=PASSWORD: reauthentication.reauthenticate(
+            enrolled, otp_code=code, password=given
+        ),
     ]
     for call in calls:
         try:

@@ -5,7 +5,6 @@ from typing import Any, cast
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
-from django.db import router
 from django.db.models import Count, Model, Q
 from django.utils.translation import gettext_lazy as _
 from rest_framework import status
@@ -14,12 +13,12 @@ from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from django_totp.accounts import account_by
 from django_totp.adoption import give_digests, has_codes, lacks_digests
 from django_totp.assurance import Assurance, assurance_of, is_by_session, keep_in_session
 from django_totp.attempts import Proof, read
 from django_totp.backup_code_utils import rotate_backup_codes
 from django_totp.conf import conf
-from django_totp.models import Totp, fetch
 from django_totp.reauthentication import FreshProof, reauthenticate
 from django_totp.serializers import (
     BackupCodesResponse,
@@ -120,8 +119,7 @@ def _row_of(user: Any, token: Any) -> AbstractBaseUser:
     if not isinstance(user, get_user_model()):
         if key is None or isinstance(user, Model):
             raise AuthenticationFailed  # a device, say: it is nobody here, whatever its key
-        rows = get_user_model()._default_manager.using(router.db_for_write(Totp))
-        user = next(fetch(rows.filter(**{field: key})), None)
+        user = account_by(field, key)
     if user is None or not is_active(user):
         raise AuthenticationFailed(_("User inactive or deleted."), "user_inactive")
     return cast(AbstractBaseUser, user)

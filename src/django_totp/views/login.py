@@ -14,7 +14,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from django_totp import events, signals
-from django_totp.assurance import Assurance, join, new_login
+from django_totp.accounts import join
+from django_totp.assurance import Assurance, new_login
 from django_totp.auth import (
     ENROLL,
     VERIFY,
