@@ -142,7 +142,10 @@ def _schemathesis(report: Report, server: Server, options: argparse.Namespace) -
     if importlib.util.find_spec("schemathesis") is None:
         report.leave_out("Schemathesis", "it is not installed (dependency group proof)")
         return
-    who = {"a stranger": [], "signed in": [f"-HAuthorization:{_bearer(enrolled())}"]}
+    who = {
+        "a stranger": [],
+        "signed in": [f"-HAuthorization:Bearer {_token(enrolled(), 'access')}"],
+    }
     for name, headers in who.items():
         command = [
             *(sys.executable, "-c", "from schemathesis.cli import schemathesis; schemathesis()"),
@@ -467,10 +470,6 @@ def _resident(pid: int) -> int:
     lines = pathlib.Path(f"/proc/{pid}/status").read_text().splitlines()
     size = next(line for line in lines if line.startswith("VmRSS:"))
     return int(size.split()[1]) * 1024
-
-
-def _bearer(account: Any) -> str:
-    return account.authorization()["Authorization"]
 
 
 if __name__ == "__main__":

@@ -9,13 +9,17 @@ import pytest
 from django.db import connections
 
 from django_totp.models import TotpManager
+from django_totp.views import api
 
 
 def act_after_reading(
     monkeypatch: pytest.MonkeyPatch, act: Callable[[], Any], times: int = 1
 ) -> None:
-    """Make ``act`` run after each of the next ``times`` reads of an enrollment."""
-    find, left = TotpManager.find, [act] * times
+    """Make ``act`` run after each of the next ``times`` reads of an enrollment.
+
+    A view reads it together with the user, ahead of the services.
+    """
+    find, ahead, left = TotpManager.find, api.read_ahead, [act] * times
 
     def find_and_act(manager: TotpManager, user: Any, **told: Any) -> Any:
         totp = find(manager, user, **told)
@@ -23,7 +27,13 @@ def act_after_reading(
             left.pop()()
         return totp
 
+    def read_ahead_and_act(user: Any, totp: Any) -> None:
+        ahead(user, totp)
+        if left:
+            left.pop()()
+
     monkeypatch.setattr(TotpManager, "find", find_and_act)
+    monkeypatch.setattr(api, "read_ahead", read_ahead_and_act)
 
 
 def at_once(*acts: Callable[[], Any]) -> list[Any]:

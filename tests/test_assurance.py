@@ -136,7 +136,7 @@ def test_whatever_claims_hold_they_are_read(claims, issued):
 )
 def test_two_kinds_of_factor_are_multi_factor(rf, methods, stated):
     request = rf.get("/")
-    request.session, request.user = {}, get_user_model()(pk=1)
+    request.session, request.user = {}, account_of()
     assert list(record(request, *methods).methods) == stated
 
 
@@ -215,13 +215,22 @@ class TestAssuranceOf:
         request = request_by(rf, user, SessionAuthentication)
         request._request.user = user
         login = record(request._request, "pwd", "otp")
-        assert assurance_of(request) == login
         assert assurance_of(request._request) == login
+        assert assurance_of(request) == login
 
     def test_a_session_without_a_record_is_unknown_and_as_old_as_can_be(self, rf, user):
         request = request_by(rf, user, SessionAuthentication)
         request._request.user = user
-        assert assurance_of(request) == assurance_of(request._request) == Assurance(time=0)
+        assert assurance_of(request._request) == Assurance(time=0)
+        assert assurance_of(request) == Assurance(time=0)
+
+    def test_what_authenticated_a_request_of_djangos_is_not_told(self, rf, user):
+        """REST framework has been there, and a session may only lie beside the credential."""
+        request = request_by(rf, user, BasicAuthentication)
+        request._request.user = user
+        record(request._request, "pwd", "otp")
+        assert assurance_of(request).methods == ("pwd",)
+        assert assurance_of(request._request) == UNKNOWN
 
     def test_the_record_of_somebody_else_does_not_count(self, rf, user, make_user):
         request = rf.get("/")

@@ -311,7 +311,7 @@ def test_an_owed_enrollment_is_finished_once(settings, user, otp, patient):
     code = otp(start_owed_enrollment(token).secret)
     answers = at_once(*[partial(finish_owed_enrollment, token, code)] * CROWD)
     assert errors(answers) <= {InvalidChallenge, TotpAlreadyExists}
-    [(owner, codes)] = [one for one in answers if not isinstance(one, Exception)]
+    [(owner, _login, codes)] = [one for one in answers if not isinstance(one, Exception)]
     assert owner == user
     assert unused_codes() == sorted(codes)
 

@@ -7,7 +7,7 @@ from rest_framework_simplejwt.tokens import AccessToken, RefreshToken
 
 from django_totp.assurance import UNKNOWN, Assurance, of_claims
 from django_totp.auth import end_sessions
-from django_totp.tokens import pair, restate, rotated, token_pair
+from django_totp.tokens import claims_in, pair, restate, restate_as, rotated, token_pair
 
 LOGIN = Assurance(("pwd", "otp", "mfa"), 1_900_000_000, "x", stated=True)
 
@@ -58,12 +58,24 @@ def test_an_unknown_login_leaves_a_token_as_it_is(user):
     assert token.payload == before | LOGIN.claims
 
 
+def test_the_claims_of_another_token_and_none_beside(user):
+    token = RefreshToken.for_user(user)
+    token["tenant"] = "blue"
+    restate(token, LOGIN)
+    assert claims_in(token) == LOGIN.claims
+    restate_as(token, {"amr": ["sms"]})
+    assert claims_in(token) == {"amr": ["sms"]}
+    assert token["tenant"] == "blue"
+
+
 def test_a_rotated_token_is_another_one_that_says_the_same(clock, user):
     old = RefreshToken.for_user(user)
     old["tenant"] = "blue"
     before = {**old.payload}
     clock.shift(60)
-    tokens = rotated(RefreshToken(str(old)), LOGIN, uses_up=False)
+    copy = RefreshToken(str(old))
+    restate(copy, LOGIN)
+    tokens = rotated(copy, uses_up=False)
     new = RefreshToken(tokens["refresh"])
     assert new["tenant"] == AccessToken(tokens["access"])["tenant"] == "blue"
     assert new["jti"] != before["jti"]
@@ -91,14 +103,14 @@ def test_a_token_is_used_up_once(monkeypatch, user, says, is_first):
     monkeypatch.setattr(Blacklisting, "asked", 0)
     token = Blacklisting.for_user(user)
     if is_first:
-        assert rotated(token, LOGIN, uses_up=True)
+        assert rotated(token, uses_up=True)
     else:
         with pytest.raises(InvalidToken):
-            rotated(token, LOGIN, uses_up=True)
+            rotated(token, uses_up=True)
     assert Blacklisting.asked == 1
 
 
 def test_a_token_that_is_kept_is_not_blacklisted(monkeypatch, user):
     monkeypatch.setattr(Blacklisting, "asked", 0)
-    rotated(Blacklisting.for_user(user), LOGIN, uses_up=False)
+    rotated(Blacklisting.for_user(user), uses_up=False)
     assert Blacklisting.asked == 0

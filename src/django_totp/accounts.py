@@ -1,8 +1,10 @@
 """Users with all that judges a login: the enrollment, the account row, the groups that count."""
 
 import functools
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.exceptions import FieldDoesNotExist
@@ -11,14 +13,16 @@ from django.db.models import Field, QuerySet
 
 from . import policy
 from .compiled import Compiled, is_in_range, is_plain
-from .models import Account, Totp, fetch, relate, related
+from .models import Account, HasCodes, Totp, fetch, forget, relate, related
+
+HAS_CODES = "has_totp_codes"  # of a user whom ``accounts`` has read
 
 
 def accounts() -> QuerySet[Any]:
     """Return the users on the primary, each with all that judges a login, in one query."""
     users = get_user_model()._default_manager.using(router.db_for_write(Totp))
     rows = users.defer(None).select_related("totp", "totp_account")  # a manager may defer
-    return policy.with_groups(rows)
+    return policy.with_groups(rows.annotate(**{HAS_CODES: HasCodes("totp")}))
 
 
 def account_by(name: str, value: Any) -> AbstractBaseUser | None:
@@ -26,20 +30,38 @@ def account_by(name: str, value: Any) -> AbstractBaseUser | None:
 
     Raise what Django raises of a value that no user can have (``users.NOBODY``).
     """
-    field = _plain_field(name)
-    prepared = None if field is None else field.get_prep_value(value)
-    if field is None or not is_in_range(prepared):
-        return next(fetch(accounts().filter(**{name: value})), None)
-    using, groups = router.db_for_write(Totp), tuple(policy.groups())
-    return next(_compiled(field, using, groups).fetch(prepared), None)
+    user: AbstractBaseUser | None = next(_rows_by(name, value), None)
+    totp = None if user is None else related(Totp, user)
+    if totp is not None:
+        totp.has_codes = bool(vars(user)[HAS_CODES])
+    return user
 
 
 def join(user: AbstractBaseUser) -> None:
-    """Let ``user`` have all that judges a login, as it is now: one query."""
+    """Let ``user`` have all that judges a login, as it is now: one query.
+
+    A user whom the default manager hides has nothing from before, and is asked for again.
+    """
     found = account_by("pk", user.pk)
     for model in (Totp, Account):
-        relate(model, user, found and related(model, found))
+        forget(model, user) if found is None else relate(model, user, related(model, found))
     vars(user)[policy.IN_GROUP] = found and vars(found).get(policy.IN_GROUP)
+
+
+def named_in(claims: Mapping[str, Any]) -> tuple[str, Any] | None:
+    """Return the field and the value that the claims of a web token name a user by, if any."""
+    jwt = getattr(settings, "SIMPLE_JWT", None) or {}
+    claim = jwt.get("USER_ID_CLAIM", "user_id")
+    return (jwt.get("USER_ID_FIELD", "id"), claims[claim]) if claim in claims else None
+
+
+def _rows_by(name: str, value: Any) -> Iterator[Any]:
+    field = _plain_field(name)
+    prepared = None if field is None else field.get_prep_value(value)
+    if field is None or not is_in_range(prepared):
+        return fetch(accounts().filter(**{name: value}))
+    using, groups = router.db_for_write(Totp), tuple(policy.groups())
+    return _compiled(field, using, groups).fetch(prepared)
 
 
 def _plain_field(name: str) -> "Field[Any, Any] | None":

@@ -87,14 +87,14 @@ class Assurance:
         age = (time.time() if at is None else at) - self.time
         return -CLOCK_SKEW.total_seconds() <= age < max_age
 
-    def stepped_up(self, *, at: int | None = None) -> "Assurance":
+    def stepped_up(self, *, at: float | None = None) -> "Assurance":
         """Return what it is once the second factor is given, ``at`` seconds since the epoch.
 
         That is now, if not told. The first factor is whatever has opened the login, known or
-        not. A login that was given the next second keeps it.
+        not. It gets no older by it.
         """
-        since = max(int(time.time()), self.time or 0) if at is None else at
-        return _login(*self.methods, "otp", "mfa", at=since, sid=self.sid)
+        given = int(time.time() if at is None else at)
+        return _login(*self.methods, "otp", "mfa", at=max(given, self.time or 0), sid=self.sid)
 
 
 UNKNOWN = Assurance()
@@ -117,9 +117,12 @@ def assurance_of(request: Any) -> Assurance:
 
 
 def is_by_session(request: Any) -> bool:
-    """Return whether it is a session that has authenticated ``request``."""
+    """Return whether it is a session that has authenticated ``request``.
+
+    REST framework leaves ``auth`` on Django's own request, whatever has authenticated it.
+    """
     if not hasattr(request, "successful_authenticator"):  # Django's own request
-        return getattr(request, "auth", None) is None and hasattr(request, "session")
+        return not hasattr(request, "auth") and hasattr(request, "session")
     return _descends_from(request.successful_authenticator, SESSION)
 
 
@@ -153,7 +156,7 @@ def record(request: Any, *methods: str) -> Assurance:
     They are those of RFC 8176, such as ``"pwd"``, ``"otp"`` or ``"hwk"``. For sessions that
     another package has opened: with a passkey, say, or for an identity provider.
     """
-    login = _login(*methods, at=int(time.time()))
+    login = new_login(request.user, *methods)
     keep_in_session(request, login)
     return login
 
@@ -163,12 +166,15 @@ def keep_in_session(request: Any, login: Assurance) -> None:
     request.session[SESSION_KEY] = {**login.claims, "user": str(request.user.pk)}
 
 
-def new_login(user: AbstractBaseUser, *methods: str) -> Assurance:
-    """Return the assurance of a login of ``user`` by ``methods``, now.
+def new_login(user: AbstractBaseUser, *methods: str, at: float | None = None) -> Assurance:
+    """Return the assurance of a login of ``user`` by ``methods``.
 
-    Logins of a second in which others were ended are from the next one.
+    It began ``at`` so many seconds since the epoch, or now: before ``user`` was read, so that
+    it is ended by whoever ends all logins meanwhile. Logins of a second in which others were
+    ended are from the next one.
     """
-    return _login(*methods, at=max(int(time.time()), _earliest(user) or 0))
+    begin = int(time.time() if at is None else at)
+    return _login(*methods, at=max(begin, _earliest(user) or 0))
 
 
 def gave_second_factor(login: Assurance, totp: Totp) -> bool:
@@ -184,7 +190,7 @@ def upgraded(login: Assurance, totp: Totp | None) -> Assurance:
         return login
     if login.has_second_factor and not _is_before(login, since):
         return login
-    return login.stepped_up(at=max(since, login.time or 0))
+    return login.stepped_up(at=since)
 
 
 def standing(user: AbstractBaseUser, login: Assurance) -> Standing:
@@ -198,6 +204,11 @@ def standing(user: AbstractBaseUser, login: Assurance) -> Standing:
     if totp is None or not totp.is_enabled:
         return Standing.ENROLLMENT if policy.owes(user) else Standing.GOOD
     return Standing.GOOD if _suffices(login, totp) else Standing.SECOND_FACTOR
+
+
+def is_ended(user: AbstractBaseUser, login: Assurance) -> bool:
+    """Return whether ``login`` is known to be from before the logins of ``user`` were ended."""
+    return bool(login.time) and _is_before(login, _earliest(user))
 
 
 def judge(user: AbstractBaseUser, login: Assurance) -> None:

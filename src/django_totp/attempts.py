@@ -46,6 +46,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 TRIES = 30
+READ_AHEAD = "_totp_read_ahead"
 GAVE_WAY = {"40P01", "40001", 1213, 1020}  # deadlock, conflict: of PostgreSQL, of MariaDB
 GOT_CODES = {"23503", 1451}  # other rows refer to the one that was to be deleted
 
@@ -121,7 +122,18 @@ def read(user: AbstractBaseUser, using: str | None = None, **told: Any) -> Totp 
     ``using`` names the database, if not the routers do. What the query has ``told`` of the row
     need not be asked for.
     """
+    if using is None and READ_AHEAD in vars(user):
+        return adopted(vars(user).pop(READ_AHEAD))
     return adopted(Totp.objects.db_manager(using).find(user, **told))
+
+
+def read_ahead(user: AbstractBaseUser, totp: Totp | None) -> None:
+    """Let the next ``read`` of ``user`` be ``totp``, which was read just now, with its codes.
+
+    For a request that has read the row already. A row that has moved since is noticed when it
+    is moved, and then read from the database.
+    """
+    vars(user)[READ_AHEAD] = totp
 
 
 def read_enrolled(user: AbstractBaseUser, using: str | None = None, **told: Any) -> Totp:

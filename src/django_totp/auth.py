@@ -11,6 +11,7 @@ second finds the row moved, reads it again, and the fingerprint no longer fits. 
 change none of these: a typing error costs no new login.
 """
 
+import functools
 import hashlib
 import time
 from collections.abc import Callable
@@ -31,6 +32,7 @@ from .accounts import account_by, join
 from .assurance import (
     Assurance,
     Standing,
+    new_login,
     standing,
     totp_of,
 )
@@ -45,7 +47,7 @@ from .exceptions import (
     LoginOutdated,
     TotpNotEnabled,
 )
-from .models import Account, Totp, related
+from .models import Account, Totp, relate, related
 from .moments import CLOCK_SKEW
 from .totp import TotpGuess, TotpSetup, as_seen, confirm_totp_setup, start_totp_setup
 from .users import is_active, session_hashes
@@ -151,7 +153,7 @@ def finish_login(
     user = _user(claims, may_sign_in)
     if _enabled(totp_of(user)) is None:
         raise TotpNotEnabled
-    if not _is_current(claims, user):
+    if not _is_current(claims, user, totp_of(user)):
         raise InvalidChallenge
     _check(user, guess_of(otp_code, backup_code), request)
     return user
@@ -166,9 +168,9 @@ def start_owed_enrollment(
 ) -> TotpSetup:
     """Start the enrollment that the user of ``token`` owes: see ``start_totp_setup``.
 
-    Raise InvalidChallenge, ExpiredChallenge or TotpAlreadyExists.
+    Raise InvalidChallenge, ExpiredChallenge, TotpAlreadyExists or PolicyUnavailable.
     """
-    return start_totp_setup(_challenged(token, ENROLL, may_sign_in), request=request)
+    return start_totp_setup(_owing(token, may_sign_in), request=request)
 
 
 @sensitive_variables("token", "input_code", "codes")
@@ -178,15 +180,24 @@ def finish_owed_enrollment(
     *,
     may_sign_in: Callable[[AbstractBaseUser], bool] = is_active,
     request: Any = None,
-) -> tuple[AbstractBaseUser, list[str]]:
-    """Confirm the enrollment that the user of ``token`` owes; return the user and backup codes.
+) -> tuple[AbstractBaseUser, Assurance, list[str]]:
+    """Confirm the enrollment that the user of ``token`` owes.
 
-    The token and the code are used up. Raise InvalidChallenge, ExpiredChallenge, and what
+    Return the user, the login that this completes, and the backup codes. The token and the code
+    are used up. Raise InvalidChallenge, ExpiredChallenge, PolicyUnavailable, and what
     ``confirm_totp_setup`` raises.
     """
-    user = _challenged(token, ENROLL, may_sign_in)
-    codes = confirm_totp_setup(user, input_code, request=request)
-    return user, codes
+    started = time.time()
+    user = _owing(token, may_sign_in)
+    login = new_login(user, "pwd", "otp", at=started)
+
+    def still() -> None:
+        claims = _claims(token, ENROLL)
+        if not _is_current(claims, _user(claims, may_sign_in), None):
+            raise InvalidChallenge
+
+    confirm = functools.partial(confirm_totp_setup, request=request, sid=login.sid, still=still)
+    return user, login, confirm(user, input_code)
 
 
 @retried
@@ -204,13 +215,14 @@ def step_up(
     ``find`` reads the user from ``assurance.accounts``, and again if the row has moved. Raise
     LoginOutdated, TotpNotEnabled, InvalidTotpCode, InvalidBackupCode or TooManyAttempts.
     """
+    started = time.time()
     user = find()
     if standing(user, login) is Standing.OUTDATED:
         raise LoginOutdated
     if _enabled(totp_of(user)) is None:
         raise TotpNotEnabled
     _check(user, guess_of(otp_code, backup_code), request)
-    return user, login.stepped_up()
+    return user, login.stepped_up(at=started)
 
 
 def _check(user: AbstractBaseUser, guess: Guess, request: Any) -> None:
@@ -229,7 +241,9 @@ def end_sessions(
     The second factor stays as it is. ``reason`` goes to the log; ``using`` names the database,
     if not the routers do.
     """
-    Account.objects.db_manager(using).of(user).end_logins()
+    account = Account.objects.db_manager(using).of(user)
+    account.end_logins()
+    relate(Account, user, account)
     events.record("sessions_ended", user, request, reason=reason)
     events.send(signals.sessions_ended, user, request)
 
@@ -260,6 +274,7 @@ def _reset(user: AbstractBaseUser, using: str | None, seen: Totp | None) -> None
     with transaction.atomic(using=totp.database):
         account.end_logins()
         totp.remove()
+    relate(Account, user, account)
 
 
 @sensitive_variables("otp_code", "backup_code")
@@ -272,7 +287,7 @@ def _challenge(user: AbstractBaseUser, purpose: str) -> str:
     claims = {
         "user_id": user._meta.pk.value_to_string(user),
         "purpose": purpose,
-        "fingerprint": _fingerprint(next(session_hashes(user)), user),
+        "fingerprint": _fingerprint(next(session_hashes(user)), user, totp_of(user)),
     }
     return signing.dumps(claims, salt=conf.TOTP_TOKEN_SALT)
 
@@ -284,7 +299,15 @@ def _challenged(
     """Return the user of a challenge token that is still good for ``purpose``."""
     claims = _claims(token, purpose)
     user = _user(claims, may_sign_in)
-    if not _is_current(claims, user):
+    if not _is_current(claims, user, totp_of(user)):
+        raise InvalidChallenge
+    return user
+
+
+def _owing(token: str, may_sign_in: Callable[[AbstractBaseUser], bool]) -> AbstractBaseUser:
+    """Return the user of a challenge to enroll who still owes the enrollment."""
+    user = _challenged(token, ENROLL, may_sign_in)
+    if not policy.owes(user):
         raise InvalidChallenge
     return user
 
@@ -327,18 +350,18 @@ def _enabled(totp: Totp | None) -> Totp | None:
     return totp if totp is not None and totp.is_enabled else None
 
 
-def _is_current(claims: dict[str, Any], user: AbstractBaseUser) -> bool:
+def _is_current(claims: dict[str, Any], user: AbstractBaseUser, totp: Totp | None) -> bool:
     made_upon = str(claims.get("fingerprint"))
     return any(
-        constant_time_compare(made_upon, _fingerprint(session_hash, user))
+        constant_time_compare(made_upon, _fingerprint(session_hash, user, totp))
         for session_hash in session_hashes(user)
     )
 
 
-def _fingerprint(session_hash: str, user: AbstractBaseUser) -> str:
+def _fingerprint(session_hash: str, user: AbstractBaseUser, totp: Totp | None) -> str:
     """Return a digest of what a challenge rests on. The session hash is what keeps it secret."""
     state = [session_hash]
-    account, totp = related(Account, user), _enabled(totp_of(user))
+    account = related(Account, user)
     if account is not None and account.valid_from is not None:
         state += [account.valid_from.isoformat()]
     if totp is not None and totp.confirmed_at is not None:

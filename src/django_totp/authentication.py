@@ -4,6 +4,7 @@ from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
+from django.db.models import Model
 from django.utils.translation import gettext_lazy as _
 from rest_framework.exceptions import APIException
 from rest_framework_simplejwt import authentication
@@ -39,15 +40,19 @@ class StandingMixin:
     def get_user(self, validated_token: Token) -> Any:
         """Return the user of a token. Raise AuthenticationFailed, with the reason as its code."""
         find: Any = super().get_user  # type: ignore[misc]
-        if getattr(find, "__func__", None) is authentication.JWTAuthentication.get_user:
+        if self._finds_as_simplejwt(find):
             return user_of(validated_token)
         user = find(validated_token)
-        if not isinstance(user, get_user_model()):
-            user_of(validated_token)  # no more than a token: its row decides
-        else:
+        if isinstance(user, get_user_model()):
             join(user)
             refuse_unless_good(user, validated_token)
+        elif not isinstance(user, Model):  # one of another model has no account here
+            user_of(validated_token)  # no more than a token: its row decides
         return user
+
+    def _finds_as_simplejwt(self, find: Any) -> bool:
+        is_plain = getattr(find, "__func__", None) is authentication.JWTAuthentication.get_user
+        return is_plain and getattr(self, "user_model", None) is get_user_model()
 
 
 class JWTAuthentication(StandingMixin, authentication.JWTAuthentication):

@@ -231,13 +231,16 @@ class Account(models.Model):
 
         It is one write. Raise Moved if somebody else has done so since the row was read.
         """
-        now, last = datetime.now(UTC), self.valid_from
-        begin = now if last is None else max(now, last + timedelta(seconds=1))
+        begin, last = datetime.now(UTC), self.valid_from
+        latest = begin + CLOCK_SKEW  # what is beyond it, a clock that was ahead has written
+        if last is not None and last <= latest:
+            begin = min(max(begin, last + timedelta(seconds=1)), latest)
         rows = type(self).objects.using(self._state.db)
         if self._state.adding:
             self._insert(rows, valid_from=begin)
         elif not rows.filter(pk=self.pk, valid_from=last).update(valid_from=begin):
             raise Moved
+        self.valid_from = begin
 
     def exempt(self, until: date | None, reason: str = "") -> None:
         """Let the user do without a factor up to and on that day, or not any more if ``None``.
@@ -287,6 +290,13 @@ def relate(model: type[models.Model], user: AbstractBaseUser, row: Any) -> None:
     """Let ``row`` be the one of ``user`` in ``model``, as if it were read with the user."""
     relation: Any = model._meta.get_field("user").remote_field
     relation.set_cached_value(user, row)
+
+
+def forget(model: type[models.Model], user: AbstractBaseUser) -> None:
+    """Let the row of ``user`` in ``model`` be read from the database when it is asked for."""
+    relation: Any = model._meta.get_field("user").remote_field
+    if relation.is_cached(user):
+        relation.delete_cached_value(user)
 
 
 def fetch(rows: models.QuerySet[Any]) -> Iterator[Any]:

@@ -9,7 +9,6 @@ behind ``|``: ``IsAdminUser | HasRecentSecondFactor``.
 
 from typing import Any
 
-from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.utils.functional import Promise
@@ -18,7 +17,7 @@ from rest_framework import status
 from rest_framework.exceptions import APIException
 from rest_framework.permissions import BasePermission
 
-from .accounts import account_by
+from .accounts import account_by, named_in
 from .assurance import Assurance, assurance_of
 from .auth import is_totp_enabled
 from .conf import conf
@@ -135,11 +134,10 @@ def _row_of(request: Any) -> AbstractBaseUser | None:
     """Return the row of the user of ``request``, who may be no more than what a token says."""
     if isinstance(request.user, get_user_model()):
         return request.user
-    jwt = getattr(settings, "SIMPLE_JWT", None) or {}
-    key = (_claims_of(request) or {}).get(jwt.get("USER_ID_CLAIM", "user_id"))
+    field, key = named_in(_claims_of(request) or {}) or ("pk", None)
     if isinstance(key, bool) or not isinstance(key, str | int):
         return None  # a database takes some of these for numbers, and so for a user
     try:
-        return account_by(jwt.get("USER_ID_FIELD", "id"), key)
+        return account_by(field, key)
     except NOBODY:
         return None

@@ -106,9 +106,10 @@ def groups() -> list[str]:
 
 
 def has_groups() -> bool:
-    """Return whether the user model has ``groups``."""
+    """Return whether the user model has ``groups`` that have names."""
     try:
-        return bool(get_user_model()._meta.get_field("groups").is_relation)
+        groups: Any = get_user_model()._meta.get_field("groups")
+        return bool(groups.is_relation and groups.related_model._meta.get_field("name"))
     except FieldDoesNotExist:
         return False
 

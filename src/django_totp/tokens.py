@@ -1,5 +1,6 @@
 """JSON web tokens of simplejwt that say what their login is worth, from the first to the last."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.contrib.auth.base_user import AbstractBaseUser
@@ -9,7 +10,9 @@ from rest_framework_simplejwt.exceptions import InvalidToken
 from rest_framework_simplejwt.settings import api_settings
 from rest_framework_simplejwt.tokens import Token
 
-from .assurance import Assurance, new_login
+from .assurance import UNKNOWN, Assurance, new_login
+
+CLAIMS = tuple(UNKNOWN.claims)
 
 
 def token_pair(user: AbstractBaseUser, *methods: str) -> dict[str, str]:
@@ -36,8 +39,20 @@ def restate(token: Token, login: Assurance) -> None:
         token.payload.update(login.claims)
 
 
-def rotated(refresh: Any, login: Assurance, *, uses_up: bool) -> dict[str, str]:
-    """Return new tokens that say what ``refresh`` says, and state ``login``.
+def claims_in(token: Token) -> dict[str, Any]:
+    """Return those claims of ``token`` that could state a login, whether they do or not."""
+    return {name: token.payload[name] for name in CLAIMS if name in token.payload}
+
+
+def restate_as(token: Token, claims: Mapping[str, Any]) -> None:
+    """Let ``token`` have ``claims``, of another token, and none beside them that state a login."""
+    for name in CLAIMS:
+        token.payload.pop(name, None)
+    token.payload.update(claims)
+
+
+def rotated(refresh: Any, *, uses_up: bool) -> dict[str, str]:
+    """Return new tokens that say what ``refresh`` says.
 
     ``uses_up`` blacklists the old one, where that app is installed. Raise InvalidToken if
     somebody else has used it up: of simultaneous requests, one gets the new tokens.
@@ -48,7 +63,6 @@ def rotated(refresh: Any, login: Assurance, *, uses_up: bool) -> dict[str, str]:
     refresh.set_exp()
     refresh.set_iat()
     refresh.outstand()
-    restate(refresh, login)
     return _signed(refresh)
 
 

@@ -1,7 +1,7 @@
 """The life of an enrollment: start, confirm, verify, disable."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +13,6 @@ from django.views.decorators.debug import sensitive_variables
 from . import events, oath, policy, qr, signals, spelling
 from .adoption import has_codes
 from .attempts import (
-    Act,
     Proof,
     Verdict,
     answer,
@@ -34,6 +33,7 @@ from .exceptions import (
     TotpNotEnrolled,
 )
 from .models import Moved, Totp
+from .moments import CLOCK_SKEW, age
 from .users import name_of
 
 UNCOUNTED = {"unreadable", "clock"}  # a lost key or a wrong clock must not lock accounts as well
@@ -102,15 +102,21 @@ def start_totp_setup(user: AbstractBaseUser, *, request: Any = None) -> TotpSetu
 
 @sensitive_variables("input_code", "codes")
 def confirm_totp_setup(
-    user: AbstractBaseUser, input_code: str, *, request: Any = None, sid: str = ""
+    user: AbstractBaseUser,
+    input_code: str,
+    *,
+    request: Any = None,
+    sid: str = "",
+    still: Callable[[], None] = lambda: None,
 ) -> list[str]:
     """Confirm the pending enrollment of ``user`` with a code and return the backup codes.
 
     The code is used up: it does not log in. ``sid`` names the login that confirms, which the
-    enrollment does not outdate (``assurance``). Raise TotpNotEnrolled if nothing is pending (any
+    enrollment does not outdate (``assurance``). ``still`` is called in the transaction that
+    confirms, and raises if that shall not be. Raise TotpNotEnrolled if nothing is pending (any
     more), TotpAlreadyExists if it is confirmed already, InvalidTotpCode, TooManyAttempts.
     """
-    codes = _confirm(user, input_code, sid, request)
+    codes = _confirm(user, Confirmation(input_code), request, {"confirmed_sid": sid}, still)
     if codes is None:
         raise InvalidTotpCode
     events.send(signals.totp_created, user, request)
@@ -140,31 +146,12 @@ def disable_totp(
 
     It is the owner who does so, and the owner's logins go on: ``auth.reset_totp`` is for
     administrators. ``reason`` goes to the log; ``proof`` decides whether the row may be removed.
-    Raise TotpNotEnrolled if there is no enrollment, TotpRequired if there must be one, and
-    ReauthenticationRequired.
+    Raise TotpNotEnrolled if there is no enrollment, TotpRequired if it is confirmed and must be
+    there, PolicyUnavailable, and ReauthenticationRequired.
     """
-    policy.refuse_to_disable(user)
-    remove_totp(user, proof=proof)
+    _remove(user, proof or trusted)
     events.record("disabled", user, request, reason=reason)
     events.send(signals.totp_disabled, user, request)
-
-
-@retried
-def remove_totp(
-    user: AbstractBaseUser,
-    *,
-    using: str | None = None,
-    proof: Proof | None = None,
-    seen: Totp | None = None,
-) -> None:
-    """Remove the row of ``user`` and tell nobody: for those who have more to do with it.
-
-    ``using`` names the database, if not the routers do; ``seen`` is what is to be removed, if
-    not what is there by now. Raise TotpNotEnrolled and ReauthenticationRequired.
-    """
-    totp = as_seen(read_enrolled(user, using), seen)
-    if not (proof or trusted)(totp, lambda totp, changes: totp.remove()):
-        raise ReauthenticationRequired
 
 
 def end_wait(
@@ -177,9 +164,11 @@ def end_wait(
 ) -> None:
     """Forget the wrong codes of ``user``, so that TOTP codes are accepted again at once.
 
-    A last used step that a clock once ahead has left in the future is forgotten as well.
-    ``reason`` goes to the log, ``using`` and ``seen`` are those of ``remove_totp``. Raise
-    TotpNotEnrolled if there is no such enrollment.
+    A last used step and a confirmation that a clock once ahead has left in the future are
+    forgotten as well.
+    ``reason`` goes to the log; ``using`` names the database, if not the routers do; ``seen`` is
+    the enrollment that somebody has looked at, if not what is there by now. Raise TotpNotEnrolled
+    if there is no such enrollment.
     """
     _forget_failures(user, using, seen)
     events.record("wait_ended", user, request, reason=reason)
@@ -291,8 +280,14 @@ def _insert(user: AbstractBaseUser, new: dict[str, Any]) -> None:
 
 
 @retried
-@sensitive_variables("input_code", "codes")
-def _confirm(user: AbstractBaseUser, input_code: str, sid: str, request: Any) -> list[str] | None:
+@sensitive_variables("guess", "codes")
+def _confirm(
+    user: AbstractBaseUser,
+    guess: Confirmation,
+    request: Any,
+    told: Mapping[str, Any],
+    still: Callable[[], None],
+) -> list[str] | None:
     """Confirm and return the codes, or count a wrong code and return ``None``."""
     totp = read_enrolled(user, has_codes=has_codes())
     if totp.is_enabled:
@@ -300,24 +295,34 @@ def _confirm(user: AbstractBaseUser, input_code: str, sid: str, request: Any) ->
     if not totp.is_pending:
         raise TotpNotEnrolled
     codes = generate_backup_codes()
-    act: Act = lambda totp, changes: _confirm_row(  # noqa: E731
-        totp, {**changes, "confirmed_sid": sid}, codes
-    )
-    return codes if answer(totp, Confirmation(input_code), user, request, act=act) else None
+
+    @sensitive_variables("codes")
+    def act(totp: Totp, changes: Mapping[str, Any]) -> None:
+        with transaction.atomic(using=totp.database):
+            totp.move(confirmed_at=timezone.now(), **told, **changes)
+            insert_codes(totp, codes)
+            still()
+
+    return codes if answer(totp, guess, user, request, act=act) else None
 
 
-@sensitive_variables("codes")
-def _confirm_row(totp: Totp, changes: Mapping[str, Any], codes: list[str]) -> None:
-    with transaction.atomic(using=totp.database):
-        totp.move(confirmed_at=timezone.now(), **changes)
-        insert_codes(totp, codes)
+@retried
+def _remove(user: AbstractBaseUser, proof: Proof) -> None:
+    totp = read_enrolled(user)
+    if totp.is_enabled:
+        policy.refuse_to_disable(user)
+    if not proof(totp, lambda totp, changes: totp.remove()):
+        raise ReauthenticationRequired
 
 
 @retried
 def _forget_failures(user: AbstractBaseUser, using: str | None, seen: Totp | None) -> None:
     totp = as_seen(read_enrolled(user, using), seen)
     step = None if clock_was_ahead(totp) else totp.last_used_step
-    totp.move(failures=0, waiting_until=None, last_used_step=step)
+    changes: dict[str, Any] = {"failures": 0, "waiting_until": None, "last_used_step": step}
+    if totp.confirmed_at is not None and age(totp.confirmed_at) < -CLOCK_SKEW:
+        changes["confirmed_at"] = timezone.now()  # no login could be from after it
+    totp.move(**changes)
 
 
 def as_seen(totp: Totp, seen: Totp | None) -> Totp:

@@ -11,7 +11,7 @@ BODIES = {
     "/jwt/totp/verify/": {"totp_challenge_token", "otp_code", "backup_code"},
     "/jwt/refresh/": {"refresh"},
     "/jwt/verify/": {"token"},
-    "/totp/confirm/": {"input_code"},
+    "/totp/confirm/": {"input_code", "password"},
 }
 
 

@@ -51,6 +51,8 @@ class Guarded(OpenApiViewExtension):
             return True
         options = getattr(self.target_callback, "initkwargs", {})
         classes = options.get("permission_classes", self.target.permission_classes)
+        if not isinstance(classes, list | tuple):
+            return True
         return any(_ours(permission()) for permission in classes)
 
 

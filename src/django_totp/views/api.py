@@ -2,23 +2,30 @@
 
 from typing import Any, cast
 
-from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.db.models import Count, Model, Q
 from django.utils.translation import gettext_lazy as _
 from rest_framework import status
 from rest_framework.exceptions import AuthenticationFailed
-from rest_framework.permissions import IsAuthenticated
+from rest_framework.permissions import SAFE_METHODS, IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from django_totp.accounts import account_by
+from django_totp.accounts import HAS_CODES, account_by, join, named_in
 from django_totp.adoption import give_digests, has_codes, lacks_digests
-from django_totp.assurance import Assurance, assurance_of, is_by_session, keep_in_session
-from django_totp.attempts import Proof, read
+from django_totp.assurance import (
+    Assurance,
+    assurance_of,
+    is_by_session,
+    is_ended,
+    keep_in_session,
+)
+from django_totp.attempts import Proof, read, read_ahead
 from django_totp.backup_code_utils import rotate_backup_codes
 from django_totp.conf import conf
+from django_totp.exceptions import LoginOutdated
+from django_totp.models import Totp, related
 from django_totp.reauthentication import FreshProof, reauthenticate
 from django_totp.serializers import (
     BackupCodesResponse,
@@ -43,6 +50,20 @@ class SignedInView(TotpView):
         super().authenticate(request)
         if getattr(request.user, "is_authenticated", False):
             request.user = _row_of(request.user, request.auth)  # type: ignore[assignment]
+            if request.method not in SAFE_METHODS:
+                self._look_ahead(request)
+
+    def _look_ahead(self, request: Request) -> None:
+        """Refuse a login that was ended. What is read for that, no service reads again.
+
+        The project's authentication may not ask; and who was ended shall change no factor.
+        """
+        user = self.user
+        if HAS_CODES not in vars(user):  # the project's authentication has read less
+            join(user)
+        if is_ended(user, self.login):
+            raise AuthenticationFailed(str(LoginOutdated()), LoginOutdated.code)
+        read_ahead(user, related(Totp, user))
 
     @property
     def user(self) -> AbstractBaseUser:
@@ -127,11 +148,9 @@ def _row_of(user: Any, token: Any) -> AbstractBaseUser:
 
 def _named_by(user: Any, token: Any) -> tuple[str, Any]:
     """Return the field and the value that name ``user``: as a claim of a web token, or his key."""
-    jwt = getattr(settings, "SIMPLE_JWT", None) or {}
-    claims, claim = getattr(token, "payload", None), jwt.get("USER_ID_CLAIM", "user_id")
-    if isinstance(claims, dict) and claim in claims:
-        return jwt.get("USER_ID_FIELD", "id"), claims[claim]
-    return "pk", user.pk if isinstance(user, get_user_model()) else None
+    claims = getattr(token, "payload", None)
+    named = named_in(claims) if isinstance(claims, dict) else None
+    return named or ("pk", user.pk if isinstance(user, get_user_model()) else None)
 
 
 def _status(user: AbstractBaseUser) -> dict[str, Any]:

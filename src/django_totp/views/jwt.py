@@ -27,7 +27,7 @@ from django_totp.events import complain_of_search
 from django_totp.exceptions import TotpError
 from django_totp.serializers import JWTStepUpRequest, TokenPairResponse
 from django_totp.throttle import Subject
-from django_totp.tokens import pair, restate, rotated
+from django_totp.tokens import CLAIMS, claims_in, pair, restate, restate_as, rotated
 from django_totp.users import NOBODY
 
 from .base import TotpView, shows
@@ -97,49 +97,74 @@ class TokenView(TotpView):
 
 
 class RefreshSerializer(TokenRefreshSerializer):
-    """simplejwt's refresh, which one look at the row of the user decides."""
+    """simplejwt's refresh, of a token that has been judged: nothing else decides here."""
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, str]:
         refresh: Any = self.token_class(attrs["refresh"])
-        login = _login_of(refresh)
-        if api_settings.ROTATE_REFRESH_TOKENS:
-            return rotated(refresh, login, uses_up=api_settings.BLACKLIST_AFTER_ROTATION)
-        restate(refresh, login)
-        return {"access": str(refresh.access_token)}
+        if not api_settings.ROTATE_REFRESH_TOKENS:
+            return {"access": str(refresh.access_token)}
+        return rotated(refresh, uses_up=api_settings.BLACKLIST_AFTER_ROTATION)
 
 
 class JWTRefreshView(TokenView, TokenRefreshView):
-    """A refresh token gives a new access token, as long as its user may sign in.
+    """A refresh token gives a new access token, as long as its login is worth enough.
 
-    A token that authentication then refuses would send the client back here, without end.
+    One that authentication then refuses would send the client back here, without end. So the
+    token is judged as soon as it is verified, before any serializer does something with it; and
+    what it states is what the new tokens state, whatever a serializer of the project puts there.
     """
 
     signed_field = "refresh"
+    judged: dict[str, Any] | None = None  # what the token says that is used
 
     def get_serializer_class(self) -> Any:
         chosen = super().get_serializer_class()
-        return RefreshSerializer if chosen is TokenRefreshSerializer else chosen
+        if chosen is TokenRefreshSerializer:
+            chosen = RefreshSerializer
+        token_class = getattr(chosen, "token_class", None)
+        if token_class is None:
+            return chosen
+        return type(chosen.__name__, (chosen,), {"token_class": self._judging(token_class)})
 
     @shows(200, "A new access token.")
     def post(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         response = super().post(request, *args, **kwargs)
-        if self.get_serializer_class() is not RefreshSerializer:
-            self._restate(request, response)
+        if isinstance(response.data, dict):
+            for name in ("access", "refresh"):
+                if isinstance(text := response.data.get(name), str):
+                    response.data[name] = self._as_judged(text)
         return response
 
-    def _restate(self, request: Request, response: Response) -> None:
-        """Judge what a serializer of the project has made, and let it state the login."""
-        made = {"access", "refresh"} & response.data.keys()
-        for name in made:
-            token = _read(response.data[name])
-            restate(token, _login_of(self._refresh_of(request) or token))
-            response.data[name] = str(token)
+    def _judging(self, token_class: Any) -> Any:
+        """Return ``token_class``, whose tokens are judged once they are verified."""
 
-    def _refresh_of(self, request: Request) -> Token | None:
-        """Return the token of the body. A serializer of the project may read it elsewhere."""
-        body: Any = request.data
-        text = body.get("refresh")
-        return _read(text) if isinstance(text, str) else None
+        class Judging(token_class):  # type: ignore[misc]
+            def __init__(judged, token: Any = None, verify: bool = True) -> None:  # noqa: N805
+                super().__init__(token, verify)
+                if token is not None and verify:
+                    self._judge(judged)
+
+        return Judging
+
+    def _judge(self, refresh: Any) -> None:
+        """Let ``refresh`` state what its login is worth by now. Raise unless that is enough."""
+        user = user_of(refresh)
+        restate(refresh, upgraded(of_claims(refresh.payload), totp_of(user)))
+        self.judged = {**refresh.payload}
+
+    def _as_judged(self, text: str) -> str:
+        """Return a new token with the claims of the login that was judged.
+
+        If the serializer has read its token elsewhere, what it made of it is judged.
+        """
+        token, whose = _read(text), api_settings.USER_ID_CLAIM
+        if self.judged is None or self.judged.get(whose) != token.get(whose):
+            self._judge(token)
+        claims = {name: value for name, value in (self.judged or {}).items() if name in CLAIMS}
+        if claims_in(token) == claims:
+            return text
+        restate_as(token, claims)
+        return str(token)
 
 
 class JWTStepUpView(TokenView):
@@ -165,7 +190,8 @@ class JWTStepUpView(TokenView):
         user, login = step_up(
             lambda: named_by(refresh), of_claims(refresh.payload), request=request, **codes
         )
-        tokens = rotated(refresh, login, uses_up=True)
+        restate(refresh, login)
+        tokens = rotated(refresh, uses_up=True)
         method = "backup_code" if "backup_code" in codes else "totp"
         events.record("stepped_up", user, request, method=method)
         return Response(tokens)
@@ -200,12 +226,6 @@ def _refresh_token(text: str) -> Any:
         return getattr(serializer, "token_class", RefreshToken)(text)  # type: ignore[arg-type]
     except TokenError as error:
         raise InvalidToken(error.args[0]) from error
-
-
-def _login_of(refresh: Token) -> Assurance:
-    """Return what ``refresh`` states, and what it gave since. Raise unless it is worth enough."""
-    user = user_of(refresh)
-    return upgraded(of_claims(refresh.payload), totp_of(user))
 
 
 def _signed_subject(token: object) -> Subject | None:

@@ -1,6 +1,7 @@
 """Login in two steps, whatever ends it: tokens of one kind or another."""
 
 import logging
+import time
 import unicodedata
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +15,6 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from django_totp import events, signals
-from django_totp.accounts import join
 from django_totp.assurance import Assurance, new_login
 from django_totp.auth import (
     ENROLL,
@@ -77,6 +77,7 @@ class PasswordView(LoginView):
 
     @shows(200, "Tokens, or a challenge token.", request=JWTCreateRequest)
     def post(self, request: Request) -> Response:
+        started = time.time()
         user = self._authenticate(request)
         step = next_step(user)
         if step.is_enrollment:
@@ -84,7 +85,7 @@ class PasswordView(LoginView):
             return Response({**owed, "totp_challenge_token": step.challenge})
         if step.challenge:
             return Response({"is_totp_enabled": True, "totp_challenge_token": step.challenge})
-        tokens = self.sign_in(user, new_login(user, "pwd"))
+        tokens = self.sign_in(user, new_login(user, "pwd", at=started))
         events.record("login", user, request, method="password")
         events.send(signals.non_totp_login_success, user, request)
         return Response({"is_totp_enabled": False, **tokens, **_grace(step)})
@@ -102,11 +103,11 @@ class SecondFactorView(ChallengedView):
 
     @shows(200, TokenPairResponse, request=JWTTotpVerifyRequest)
     def post(self, request: Request) -> Response:
-        data = self.read(JWTTotpVerifyRequest)
+        started, data = time.time(), self.read(JWTTotpVerifyRequest)
         user = finish_login(
             data.pop(self.challenge_field), **data, may_sign_in=self.may_sign_in, request=request
         )
-        tokens = self.sign_in(user, new_login(user, "pwd", "otp"))
+        tokens = self.sign_in(user, new_login(user, "pwd", "otp", at=started))
         _tell(user, request, "backup_code" if "backup_code" in data else "totp")
         return Response(tokens)
 
@@ -131,14 +132,13 @@ class OwedConfirmationView(ChallengedView):
     @shows(200, JWTTotpConfirmResponse, request=JWTTotpConfirmRequest)
     def post(self, request: Request) -> Response:
         data = self.read(JWTTotpConfirmRequest)
-        user, codes = finish_owed_enrollment(
+        user, login, codes = finish_owed_enrollment(
             data[self.challenge_field],
             data["input_code"],
             may_sign_in=self.may_sign_in,
             request=request,
         )
-        join(user)  # the row that was just confirmed, and all that may have ended logins since
-        tokens = self.sign_in(user, new_login(user, "pwd", "otp"))
+        tokens = self.sign_in(user, login)
         _tell(user, request, "totp")
         return Response({"backup_codes": codes, **tokens})
 
