@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Start the example project: make keys, database and demo user as needed, then serve it."""
+"""Start the example project: make keys, database and demo users as needed, then serve it."""
 
 import argparse
 import os
@@ -32,7 +32,7 @@ def refuse_taken(address: str) -> None:
 
 
 def prepare() -> None:
-    """Make keys, tables and demo user, where they are missing. Check the settings."""
+    """Make keys, tables and demo users, where they are missing. Check the settings."""
     import django
     from django.conf import settings
     from django.core.management import CommandError, call_command
@@ -41,7 +41,7 @@ def prepare() -> None:
     django.setup()
     try:
         call_command("migrate", interactive=False, skip_checks=False, verbosity=0)
-        ensure_demo_user()
+        ensure_demo_users()
     except CommandError as error:
         sys.exit(str(error))
     except DatabaseError as error:
@@ -50,16 +50,23 @@ def prepare() -> None:
         )
 
 
-def ensure_demo_user() -> None:
-    """Make the demo user, or give it the password that is shown."""
+def ensure_demo_users() -> None:
+    """Make the demo users, or give them the password that is shown."""
     from django.conf import settings
-    from django.contrib.auth import get_user_model
+    from django.contrib.auth.models import Group, User
 
-    user, _ = get_user_model().objects.get_or_create(username=settings.DEMO_USERNAME)
-    if not user.check_password(settings.DEMO_PASSWORD):
-        user.set_password(settings.DEMO_PASSWORD)
-    user.is_active = user.is_staff = user.is_superuser = True
-    user.save()
+    def ensure(username: str, *, is_superuser: bool = False) -> User:
+        user, _ = User.objects.get_or_create(username=username)
+        if not user.check_password(settings.DEMO_PASSWORD):
+            user.set_password(settings.DEMO_PASSWORD)
+        user.is_active = True
+        user.is_staff = user.is_superuser = is_superuser
+        user.save()
+        return user
+
+    ensure(settings.DEMO_USERNAME, is_superuser=True)
+    editors, _ = Group.objects.get_or_create(name="editors")
+    ensure(settings.DEMO_EDITOR).groups.add(editors)
 
 
 def welcome(address: str) -> None:
@@ -72,10 +79,11 @@ django-totp example project
   Page       http://{address}/
   Name       {settings.DEMO_USERNAME}
   Password   {settings.DEMO_PASSWORD}
+  Editor     {settings.DEMO_EDITOR} (same password; must set up a second factor)
 
   Tools      http://{address}/tools/
   API docs   http://{address}/api/docs/
-  Admin      http://{address}/admin/ (same name and password)
+  Admin      http://{address}/admin/ ({settings.DEMO_USERNAME}, same password)
 
 Stop it with Ctrl+C.
 """,

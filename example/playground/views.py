@@ -27,6 +27,7 @@ def start(request: HttpRequest) -> HttpResponse:
     if settings.DEBUG:
         context["demo"] = {
             "username": settings.DEMO_USERNAME,
+            "editor": settings.DEMO_EDITOR,
             "password": settings.DEMO_PASSWORD,
         }
     return render(request, "playground/start.html", context)
@@ -40,14 +41,15 @@ def tools(request: HttpRequest) -> HttpResponse:
 @require_safe
 @never_cache
 def demo_code(request: HttpRequest) -> JsonResponse:
-    """Answer with what the authenticator app of the demo user shows now.
+    """Answer with what the authenticator app of a demo user shows now.
 
     Demo only: it stands in for a phone, and so hands the second factor to whoever asks. It
-    knows one user, and nothing at all where ``DEBUG`` is off. Never build this elsewhere.
+    knows the demo users, and nothing at all where ``DEBUG`` is off. Never build this elsewhere.
     """
-    if not settings.DEBUG:
+    username = request.GET.get("username")
+    if not settings.DEBUG or username not in {settings.DEMO_USERNAME, settings.DEMO_EDITOR}:
         raise Http404
-    totp = Totp.objects.filter(user__username=settings.DEMO_USERNAME).first()
+    totp = Totp.objects.filter(user__username=username).first()
     return JsonResponse({"state": "none"} if totp is None else _authenticator(totp))
 
 

@@ -6,6 +6,7 @@ These environment variables change it:
 ``DEMO_DEBUG``          ``0`` turns ``DEBUG``, and with it all that is demo only, off
 ``DEMO_ALLOWED_HOSTS``  further host names, separated by commas
 ``DEMO_THROTTLE_RATE``  requests per endpoint and user (``10/minute``)
+``DEMO_GRACE_PERIOD``   seconds for which editors may still sign in without a factor (``0``)
 """
 
 import os
@@ -105,6 +106,8 @@ TOTP_ISSUER = "django-totp example"
 TOTP_TOKEN_SALT = "example project: challenge token"
 TOTP_THROTTLE_RATE = os.environ.get("DEMO_THROTTLE_RATE", "10/minute")
 TOTP_ADDRESS_THROTTLE_RATE = os.environ.get("DEMO_ADDRESS_THROTTLE_RATE", "60/minute")
+TOTP_REQUIRED_FOR = ["group:editors"]
+TOTP_GRACE_PERIOD = int(os.environ.get("DEMO_GRACE_PERIOD", "0"))
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["django_totp.authentication.JWTAuthentication"],
@@ -129,4 +132,5 @@ SPECTACULAR_SETTINGS = {
 # Who signs in. Shown on the start page and in the terminal.
 
 DEMO_USERNAME = "demo"
+DEMO_EDITOR = "editor"  # in the group "editors", and so must have a second factor
 DEMO_PASSWORD = kept(DATA_DIR / "demo_password", make_password)

@@ -223,7 +223,7 @@ def test_the_whole_journey(fresh_site, visit, look, read_qr, screen):
     assert "Off" in view(page, "account").inner_text()
 
 
-def keep(page: Page) -> list[str]:
+def keep(page: Page, username: str = "demo") -> list[str]:
     """Copy, print and download the backup codes, and be told. Return them as downloaded."""
     page.get_by_role("button", name="Copy").click()
     assert told_in_sight(page) == "The codes are copied."
@@ -235,7 +235,8 @@ def keep(page: Page) -> list[str]:
     page.emulate_media(media="print")
     assert page.get_by_role("button").count() == 0
     assert len(shown_codes(page)) == 10
-    assert re.match(r"demo at 127\.0\.0\.1:\d+, made ", page.locator("#codes-origin").inner_text())
+    origin = page.locator("#codes-origin").inner_text()
+    assert re.match(rf"{username} at 127\.0\.0\.1:\d+, made ", origin)
     page.emulate_media(media="screen")
 
     with page.expect_download() as download:
@@ -247,7 +248,8 @@ def keep(page: Page) -> list[str]:
     head, codes = text.split("\n\n")
     assert re.fullmatch(
         r"django-totp example\n"
-        r"Backup codes of demo at 127\.0\.0\.1:\d+, made \S.*\b20\d\d\b.*\nEach works once\.",
+        rf"Backup codes of {username} at 127\.0\.0\.1:\d+, made \S.*\b20\d\d\b.*\n"
+        r"Each works once\.",
         head,
     )
     return codes.splitlines()

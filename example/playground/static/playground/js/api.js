@@ -110,17 +110,30 @@ export function askForCodeBy(ask) {
   askForCode = ask;
 }
 
-// Return null, or the challenge token where a second step is needed.
+// Return what is left to do. `challenge` is null, or the token of a second step: to enroll where
+// `mustEnroll`. `requiredFrom` is null, or when signing in will take an enrollment.
 export async function signIn(username, password) {
   const answer = await send("POST", "jwt/create/", { username, password });
-  if (answer.is_totp_enabled) return answer.totp_challenge_token;
-  tokens = { access: answer.access, refresh: answer.refresh };
-  return null;
+  const { totp_challenge_token: challenge = null, totp_required_from: requiredFrom = null } = answer;
+  if (challenge === null) tokens = { access: answer.access, refresh: answer.refresh };
+  return { challenge, mustEnroll: Boolean(answer.is_totp_required), requiredFrom };
 }
 
 // `proof` is {otp_code} or {backup_code}.
 export async function finishSignIn(challenge, proof) {
   tokens = await send("POST", "jwt/totp/verify/", { totp_challenge_token: challenge, ...proof });
+}
+
+export function createOwed(challenge) {
+  return send("POST", "jwt/totp/create/", { totp_challenge_token: challenge });
+}
+
+// An enrollment that the sign-in owes ends it: the answer has tokens.
+export async function confirmOwed(challenge, code) {
+  const body = { totp_challenge_token: challenge, input_code: code };
+  const { access, refresh, ...answer } = await send("POST", "jwt/totp/confirm/", body);
+  tokens = { access, refresh };
+  return answer;
 }
 
 export function verifyAccess() {

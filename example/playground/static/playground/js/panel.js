@@ -1,16 +1,18 @@
-// Demo only: shows the code of the demo user, as an authenticator app would.
+// Demo only: shows the code of the demo user who signs in, as an authenticator app would.
 
 import { byId } from "./dom.js";
 
 const panel = byId("demo");
 
+let user = panel?.dataset.users.split(" ")[0];
 let app = { state: "none" };
 let until = 0; // when the code that is shown ends
 let asked = 0;
 
 async function ask() {
   const turn = ++asked;
-  const answer = await fetch(panel.dataset.url, { cache: "no-store", credentials: "omit" })
+  const url = `${panel.dataset.url}?username=${user}`;
+  const answer = await fetch(url, { cache: "no-store", credentials: "omit" })
     .then((response) => (response.ok ? response.json() : { state: "silent" }))
     .catch(() => ({ state: "silent" }));
   if (turn !== asked) return; // a later question has a newer answer
@@ -35,6 +37,15 @@ function sentence(seconds) {
         ? `Used. A code works once: wait for the next one, ${seconds} s.`
         : `Changes in ${seconds} s.`;
   }
+}
+
+// Of another account, there is no phone to stand in for.
+function follow(username) {
+  if (username === user || !panel.dataset.users.split(" ").includes(username)) return;
+  user = username;
+  byId("demo-user").textContent = user;
+  app = { state: "none" };
+  show();
 }
 
 function show() {
@@ -63,6 +74,7 @@ if (panel) {
     field.value = app.code;
     field.focus();
   });
+  document.addEventListener("page:user", ({ detail: username }) => follow(username));
   document.addEventListener("api:answer", ask);
   document.addEventListener("page:view", show);
   document.addEventListener("visibilitychange", tick);

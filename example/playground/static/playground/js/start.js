@@ -19,7 +19,8 @@ import "./panel.js";
 const SITE = document.title;
 
 let username = "";
-let challenge = null;
+let challenge = null; // of a sign-in that lacks its second step
+let requiredFrom = null;
 let backupCodes = [];
 let codesHead = [];
 
@@ -63,17 +64,24 @@ function onAction(id, act) {
 
 onSubmit(byId("signin-form"), async (data) => {
   username = data.get("username");
-  challenge = await api.signIn(username, data.get("password"));
+  document.dispatchEvent(new CustomEvent("page:user", { detail: username }));
+  const step = await api.signIn(username, data.get("password"));
+  const setup = step.mustEnroll && (await api.createOwed(step.challenge));
+  ({ challenge, requiredFrom } = step);
   byId("signin-form").reset();
   if (challenge === null) return arrive();
-  openSecond("Signing in as ", element("strong", username));
+  const account = ["Signing in as ", element("strong", username)];
+  if (!setup) return openSecond(...account);
+  await openSetup(setup, ...account, ": this account must have two-factor authentication.");
 });
 
-byId("fill-signin")?.addEventListener("click", () => {
-  byId("username").value = byId("demo-username").textContent;
-  byId("password").value = byId("demo-password").textContent;
-  byId("password").focus();
-});
+for (const button of document.querySelectorAll("[data-fill]")) {
+  button.addEventListener("click", () => {
+    byId("username").value = button.dataset.fill;
+    byId("password").value = byId("demo-password").textContent;
+    byId("password").focus();
+  });
+}
 
 async function arrive(notice = "") {
   byId("account-name").textContent = username;
@@ -171,12 +179,13 @@ for (const name of ["otp", "backup"]) {
   });
 }
 
-onClick("abandon", () => {
-  if (waiting) return cancelRequest();
+function abandon() {
   challenge = null;
   api.signOut();
   go("signin");
-});
+}
+
+onClick("abandon", () => (waiting ? cancelRequest() : abandon()));
 
 // The account
 
@@ -199,6 +208,12 @@ async function showStatus() {
     pending: "Setup has started. Until you confirm it, the password alone signs you in.",
     off: "The password alone signs you in.",
   }[state];
+  if (state === "on") requiredFrom = null;
+  if (requiredFrom) {
+    byId("state-text").append(
+      ` From ${when(requiredFrom)} on, this account must have two-factor authentication.`,
+    );
+  }
   byId("state-facts").replaceChildren(
     ...{
       on: [
@@ -211,23 +226,31 @@ async function showStatus() {
   );
   byId("enroll").hidden = state === "on";
   byId("enroll").textContent = state === "pending" ? "Start over" : "Set up";
-  byId("drop").hidden = state !== "pending";
+  byId("drop").hidden = state !== "pending" || requiredFrom !== null;
   byId("rotate").hidden = byId("disable").hidden = state !== "on";
   showExpiries();
 }
 
-onAction("enroll", async () => {
-  const setup = await api.create();
+onAction("enroll", async () => openSetup(await api.create()));
+
+// For a sign-in that owes it, with the reason.
+async function openSetup(setup, ...reason) {
+  byId("enroll-reason").replaceChildren(...reason);
+  byId("enroll-reason").hidden = reason.length === 0;
+  byId("turn-on").textContent = challenge ? "Turn on and sign in" : "Turn on";
+  byId("cancel-enroll").textContent = challenge ? "Use another account" : "Cancel";
   byId("secret").textContent = setup.secret.match(/.{1,4}/g).join(" ");
   byId("otpauth").hidden = !setup.otpauth_uri.startsWith("otpauth://");
   byId("otpauth").href = setup.otpauth_uri;
   byId("confirm-form").reset();
   await drawSvg(byId("qr"), setup.svg);
   go("enroll");
-});
+}
 
-// Nothing is on yet that could be lost, unless it was confirmed elsewhere meanwhile: that stays.
+// Nothing is on yet that could be lost, unless it was confirmed elsewhere meanwhile: that stays. An
+// account that must have a factor soon drops nothing: its next setup replaces this one.
 async function dropSetup() {
+  if (requiredFrom) return arrive();
   const { is_pending: isPending } = await api.getStatus();
   if (isPending) await api.disable();
   await arrive(isPending ? "The setup is dropped." : "");
@@ -306,14 +329,33 @@ setInterval(showExpiries, 1000);
 // Enrollment
 
 onSubmit(byId("confirm-form"), async (data) => {
+  if (challenge) return finishOwed(data.get("code"));
   const answer = await api.confirm(data.get("code"));
-  forgetSetup();
-  if (answer.backup_codes.length === 0) return arrive("Two-factor authentication is on.");
-  showCodes(answer.backup_codes, "Two-factor authentication is on.");
+  return welcome(answer.backup_codes, "Two-factor authentication is on.");
 });
 
+const SETUP_OVER = ["invalid_challenge", "totp_not_enrolled", "totp_already_exists"];
+
+async function finishOwed(code) {
+  let answer;
+  try {
+    answer = await api.confirmOwed(challenge, code);
+  } catch (error) {
+    if (!SETUP_OVER.includes(error.code)) throw error;
+    return refuse(error);
+  }
+  challenge = null;
+  return welcome(answer.backup_codes, "Two-factor authentication is on, and you are signed in.");
+}
+
+function welcome(fresh, notice) {
+  forgetSetup();
+  return fresh.length === 0 ? arrive(notice) : showCodes(fresh, notice);
+}
+
 onAction("cancel-enroll", async () => {
-  await dropSetup();
+  if (challenge) abandon();
+  else await dropSetup();
   forgetSetup();
 });
 

@@ -16,7 +16,7 @@ const WORDS = {
   insufficient_user_authentication: "This needs a recent code.",
   second_factor_required: "This sign-in lacks a code. Please sign in again.",
   enrollment_required: "Please set up two-factor authentication first.",
-  totp_required: "This account must have two-factor authentication.",
+  totp_required: "This account must have two-factor authentication, so it stays on.",
   policy_unavailable: "The server cannot tell now what this account needs. Please try again later.",
   login_outdated: SIGN_IN_AGAIN,
   token_not_valid: SIGN_IN_AGAIN,
@@ -27,12 +27,14 @@ const WORDS = {
   throttled: "That was too often. Please wait a little.",
 };
 
+const OWED = "This account must have two-factor authentication. Sign in again to set it up.";
 const WAIT = "Too many wrong codes. Wait, or use a backup code.";
 const CAP = "Too many wrong codes in a row. Use a backup code, or ask an administrator.";
 
 // Return the words for an answer that is no success, or the server's where there are none.
 export function wording(status, body, retryAfter) {
   if (body?.code === "too_many_attempts") return retryAfter === null ? CAP : WAIT;
+  if (status === 401 && body?.code === "enrollment_required") return OWED;
   if (Object.hasOwn(WORDS, body?.code ?? "")) return WORDS[body.code];
   return spoken(body) || `The server answered with status ${status}.`;
 }
