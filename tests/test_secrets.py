@@ -35,7 +35,9 @@ from rest_framework.test import APIClient
 from rest_framework_simplejwt.tokens import AccessToken, RefreshToken
 
 import django_totp
-from django_totp import auth, backup_code_utils, exceptions, totp
+from django_totp import auth, backup_code_utils, exceptions, reauthentication, totp
+from django_totp.accounts import account_by
+from django_totp.assurance import UNKNOWN
 from django_totp.encryption import encrypt
 from django_totp.models import BackupCode, Totp
 from django_totp.views.base import SecretsFilter
@@ -384,7 +386,9 @@ class TestFramesOfTheServices:
             "django.contrib.auth.backends.ModelBackend.authenticate",
         ],
     )
-    def test_show_nothing(self, monkeypatch, planted, shown, pending, enrolled, make_user, place):
+    def test_show_nothing(
+        self, monkeypatch, planted, shown, pending, enrolled, make_user, place, settings
+    ):
         monkeypatch.setattr(totp, "generate_totp_secret", lambda: SECRET)
         monkeypatch.setattr(totp, "generate_backup_codes", lambda: [*BACKUP_CODES])
         monkeypatch.setattr(backup_code_utils, "generate_backup_codes", lambda: [*BACKUP_CODES])
@@ -392,6 +396,10 @@ class TestFramesOfTheServices:
         challenges = [auth.generate_challenge_token(enrolled) for _ in range(2)]
         planted.add(challenge=challenges[0])
         user = make_user("new")
+        settings.TOTP_REQUIRED_FOR = ["everyone"]
+        owed = auth.next_step(pending).challenge
+        planted.add(owed=owed)
+        find = partial(account_by, "pk", enrolled.pk)
         calls = {
             "create": (totp.create_totp_setup, user),
             "confirm": (totp.confirm_totp_setup, pending, otp_code_of_pending),
@@ -406,12 +414,22 @@ class TestFramesOfTheServices:
                 partial(auth.finish_login, backup_code=BACKUP_CODES[1]),
                 challenges[1],
             ),
-            "prove": (partial(auth.reauthenticate, otp_code=otp_code), enrolled),
+            "step up": (partial(auth.step_up, find, UNKNOWN, otp_code=otp_code),),
+            "step up by backup": (
+                partial(auth.step_up, find, UNKNOWN, backup_code=BACKUP_CODES[1]),
+            ),
+            "next step": (auth.next_step, enrolled),
+            "start owed": (auth.start_owed_enrollment, owed),
+            "finish owed": (auth.finish_owed_enrollment, owed, otp_code_of_pending),
+            "prove": (partial(reauthentication.reauthenticate, otp_code=otp_code), enrolled),
             "prove by backup": (
-                partial(auth.reauthenticate, backup_code=BACKUP_CODES[0]),
+                partial(reauthentication.reauthenticate, backup_code=BACKUP_CODES[0]),
                 enrolled,
             ),
-            "prove by password": (partial(auth.reauthenticate, password=PASSWORD), enrolled),
+            "prove by password": (
+                partial(reauthentication.reauthenticate, password=PASSWORD),
+                enrolled,
+            ),
         }
         monkeypatch.setattr(place, crash)
         crashed = 0
