@@ -31,7 +31,11 @@ from cosmic_ray import mutating, plugins
 
 ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src" / "django_totp"
-MODULES = ("oath", "encryption", "backup_code_utils", "totp", "auth", "throttle")
+MODULES = (
+    *("oath", "encryption", "backup_code_utils", "totp", "auth", "throttle"),
+    *("compiled", "accounts", "policy", "assurance", "reauthentication"),
+    *("tokens", "authentication", "permissions"),
+)
 WIDER = ("tests/test_secrets.py", "tests/views", "tests/test_contract.py")
 NEED_ARGUMENTS = ("VariableInserter", "VariableReplacer")
 SECONDS, WIDER_SECONDS = 20, 300  # after which a mutant counts as killed: it loops, or waits

@@ -163,9 +163,10 @@ def _settings(**project: Any) -> dict[str, Any]:
 class TestSettings:
     """What the README adds to ``settings.py``, in projects of many kinds."""
 
-    JWT = "rest_framework_simplejwt.authentication.JWTAuthentication"
+    JWT = "django_totp.authentication.JWTAuthentication"
     SESSION = "rest_framework.authentication.SessionAuthentication"
     BASIC = "rest_framework.authentication.BasicAuthentication"
+    SIMPLEJWT = "rest_framework_simplejwt.authentication.JWTAuthentication"
     STATELESS = "rest_framework_simplejwt.authentication.JWTStatelessUserAuthentication"
 
     @pytest.fixture(autouse=True)
@@ -207,6 +208,7 @@ class TestSettings:
                 [SESSION, JWT],
             ),
             (["rest_framework"], {"DEFAULT_AUTHENTICATION_CLASSES": (STATELESS,)}, (STATELESS,)),
+            (["rest_framework"], {"DEFAULT_AUTHENTICATION_CLASSES": [SIMPLEJWT]}, [SIMPLEJWT]),
         ],
     )
     def test_tokens_come_to_what_is_there(self, apps: Any, rest: Any, classes: Any) -> None:
