@@ -9,10 +9,9 @@ from django.core import signing
 from django.core.signing import BadSignature, SignatureExpired
 from rest_framework_simplejwt.tokens import AccessToken, RefreshToken
 
-from django_totp import auth
+from django_totp import challenges
 from django_totp.auth import (
     challenge_if_enabled,
-    challenge_subject,
     finish_login,
     generate_challenge_token,
     get_user_from_challenge_token,
@@ -20,6 +19,7 @@ from django_totp.auth import (
     verify_challenge_token,
 )
 from django_totp.backup_code_utils import rotate_backup_codes, store_backup_codes
+from django_totp.challenges import challenge_subject
 from django_totp.encryption import encrypt
 from django_totp.exceptions import (
     ExpiredChallenge,
@@ -64,7 +64,7 @@ def act_before_writing(monkeypatch):
     """Return a function that makes ``act`` run between the check of a challenge and its use."""
 
     def act_before_writing(act):
-        is_current, left = auth._is_current, [act]
+        is_current, left = challenges.is_current, [act]
 
         def check_and_act(*arguments):
             answer = is_current(*arguments)
@@ -72,7 +72,7 @@ def act_before_writing(monkeypatch):
                 left.pop()()
             return answer
 
-        monkeypatch.setattr(auth, "_is_current", check_and_act)
+        monkeypatch.setattr(challenges, "is_current", check_and_act)
 
     return act_before_writing
 

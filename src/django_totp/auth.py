@@ -1,34 +1,18 @@
-"""The second factor of a login: is it on, and the challenge token between the two steps.
-
-A challenge token is a signed statement that the first step has been passed, and what for: to
-verify the second factor, or to enroll where one is owed. It names the user and carries a
-fingerprint of what it was made upon: the session auth hash (so a changed password ends it), the
-moment from which on logins count (so whoever ends all of them ends it), the enrollment (so a new
-one ends it) and the number of verifications (so its own success, and any other, ends it). The
-fingerprint is compared with the very row that the code is then counted on, and that row is moved
-by compare-and-swap: of two logins with one token, even with two right codes at one moment, the
-second finds the row moved, reads it again, and the fingerprint no longer fits. Wrong codes
-change none of these: a typing error costs no new login.
-"""
+"""The two steps of a login, and its end: who needs which factor, and what a code completes."""
 
 import functools
-import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
-from django.core import signing
-from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.utils.crypto import constant_time_compare
 from django.views.decorators.debug import sensitive_variables
 
-from . import events, policy, signals
-from .accounts import account_by, join
+from . import challenges, events, policy, signals
+from .accounts import join
 from .assurance import (
     Assurance,
     Standing,
@@ -38,21 +22,16 @@ from .assurance import (
 )
 from .attempts import Guess, answer, read, read_enrolled, retried
 from .backup_code_utils import BackupCodeGuess
-from .conf import conf
 from .exceptions import (
-    ExpiredChallenge,
     InvalidBackupCode,
     InvalidChallenge,
     InvalidTotpCode,
     LoginOutdated,
     TotpNotEnabled,
 )
-from .models import Account, Totp, relate, related
-from .moments import CLOCK_SKEW
+from .models import Account, Totp, relate
 from .totp import TotpGuess, TotpSetup, as_seen, confirm_totp_setup, start_totp_setup
-from .users import is_active, session_hashes
-
-VERIFY, ENROLL = "totp_verification", "totp_enrollment"
+from .users import is_active
 
 
 @dataclass(frozen=True)
@@ -79,13 +58,13 @@ def generate_challenge_token(user: AbstractBaseUser) -> str:
     It lives for ``TOTP_TOKEN_MAX_AGE`` seconds and until the login that it is used for.
     """
     join(user)
-    return _challenge(user, VERIFY)
+    return challenges.make(user, challenges.VERIFY)
 
 
 def challenge_if_enabled(user: AbstractBaseUser) -> str | None:
     """Return a challenge token, or ``None`` if ``user`` has no second factor."""
     join(user)
-    return _challenge(user, VERIFY) if _enabled(totp_of(user)) else None
+    return challenges.make(user, challenges.VERIFY) if _enabled(totp_of(user)) else None
 
 
 def next_step(user: AbstractBaseUser) -> NextStep:
@@ -99,7 +78,7 @@ def next_step(user: AbstractBaseUser) -> NextStep:
     begin = policy.required_from(user)
     if begin is None or begin > datetime.now(UTC):
         return NextStep(required_from=begin)
-    return NextStep(_challenge(user, ENROLL), is_enrollment=True)
+    return NextStep(challenges.make(user, challenges.ENROLL), is_enrollment=True)
 
 
 @sensitive_variables("token")
@@ -119,18 +98,7 @@ def get_user_from_challenge_token(token: str) -> AbstractBaseUser:
     deleted or inactive, the password or the enrollment has changed. Raise ExpiredChallenge if
     it is too old.
     """
-    return _challenged(token, VERIFY, is_active)
-
-
-def challenge_subject(token: object, purpose: str = VERIFY) -> str | None:
-    """Return whom an unexpired challenge token names, used or not, or ``None`` if it is forged.
-
-    For counting requests only: it says nothing about whether the token still opens anything.
-    """
-    try:
-        return str(_claims(token, purpose)["user_id"])
-    except (InvalidChallenge, KeyError):
-        return None
+    return challenges.challenged(token, challenges.VERIFY, is_active)
 
 
 @retried
@@ -149,11 +117,11 @@ def finish_login(
     InvalidBackupCode or TooManyAttempts. Call it outside of any transaction, or the error
     may take the count of wrong codes with it.
     """
-    claims = _claims(token, VERIFY)
-    user = _user(claims, may_sign_in)
+    claims = challenges.claims_of(token, challenges.VERIFY)
+    user = challenges.user_of(claims, may_sign_in)
     if _enabled(totp_of(user)) is None:
         raise TotpNotEnabled
-    if not _is_current(claims, user, totp_of(user)):
+    if not challenges.is_current(claims, user, totp_of(user)):
         raise InvalidChallenge
     _check(user, guess_of(otp_code, backup_code), request)
     return user
@@ -192,8 +160,8 @@ def finish_owed_enrollment(
     login = new_login(user, "pwd", "otp", at=started)
 
     def still() -> None:
-        claims = _claims(token, ENROLL)
-        if not _is_current(claims, _user(claims, may_sign_in), None):
+        claims = challenges.claims_of(token, challenges.ENROLL)
+        if not challenges.is_current(claims, challenges.user_of(claims, may_sign_in), None):
             raise InvalidChallenge
 
     confirm = functools.partial(confirm_totp_setup, request=request, sid=login.sid, still=still)
@@ -283,87 +251,13 @@ def guess_of(otp_code: str | None, backup_code: str | None) -> Guess:
     return BackupCodeGuess(backup_code or "") if otp_code is None else TotpGuess(otp_code)
 
 
-def _challenge(user: AbstractBaseUser, purpose: str) -> str:
-    claims = {
-        "user_id": user._meta.pk.value_to_string(user),
-        "purpose": purpose,
-        "fingerprint": _fingerprint(next(session_hashes(user)), user, totp_of(user)),
-    }
-    return signing.dumps(claims, salt=conf.TOTP_TOKEN_SALT)
-
-
-@sensitive_variables("token", "claims")
-def _challenged(
-    token: str, purpose: str, may_sign_in: Callable[[AbstractBaseUser], bool]
-) -> AbstractBaseUser:
-    """Return the user of a challenge token that is still good for ``purpose``."""
-    claims = _claims(token, purpose)
-    user = _user(claims, may_sign_in)
-    if not _is_current(claims, user, totp_of(user)):
-        raise InvalidChallenge
-    return user
-
-
 def _owing(token: str, may_sign_in: Callable[[AbstractBaseUser], bool]) -> AbstractBaseUser:
     """Return the user of a challenge to enroll who still owes the enrollment."""
-    user = _challenged(token, ENROLL, may_sign_in)
+    user = challenges.challenged(token, challenges.ENROLL, may_sign_in)
     if not policy.owes(user):
-        raise InvalidChallenge
-    return user
-
-
-def _claims(token: object, purpose: str) -> dict[str, Any]:
-    """Return what a challenge token says. Its signature is good; nothing else is checked yet."""
-    max_age = conf.TOTP_TOKEN_MAX_AGE if purpose == VERIFY else conf.TOTP_SETUP_MAX_AGE
-    try:
-        claims = signing.loads(str(token), salt=conf.TOTP_TOKEN_SALT, max_age=max_age)
-    except signing.SignatureExpired:
-        raise ExpiredChallenge from None
-    except (signing.BadSignature, ValueError):
-        raise InvalidChallenge from None
-    is_ours = isinstance(claims, dict) and claims.get("purpose") == purpose
-    if not is_ours or _signed_at(str(token)) > time.time() + CLOCK_SKEW.total_seconds():
-        raise InvalidChallenge
-    return dict(claims)
-
-
-def _signed_at(token: str) -> int:
-    """Return when a token with a good signature was made, in seconds since the epoch."""
-    return signing.b62_decode(token.rsplit(":", 2)[1])
-
-
-def _user(
-    claims: dict[str, Any], may_sign_in: Callable[[AbstractBaseUser], bool]
-) -> AbstractBaseUser:
-    """Return the user whom the claims name, with all that judges a login: one query."""
-    try:
-        key = get_user_model()._meta.pk.to_python(claims["user_id"])
-        user = account_by("pk", key)
-    except (ValidationError, ValueError, KeyError):
-        raise InvalidChallenge from None
-    if user is None or not may_sign_in(user):
         raise InvalidChallenge
     return user
 
 
 def _enabled(totp: Totp | None) -> Totp | None:
     return totp if totp is not None and totp.is_enabled else None
-
-
-def _is_current(claims: dict[str, Any], user: AbstractBaseUser, totp: Totp | None) -> bool:
-    made_upon = str(claims.get("fingerprint"))
-    return any(
-        constant_time_compare(made_upon, _fingerprint(session_hash, user, totp))
-        for session_hash in session_hashes(user)
-    )
-
-
-def _fingerprint(session_hash: str, user: AbstractBaseUser, totp: Totp | None) -> str:
-    """Return a digest of what a challenge rests on. The session hash is what keeps it secret."""
-    state = [session_hash]
-    account = related(Account, user)
-    if account is not None and account.valid_from is not None:
-        state += [account.valid_from.isoformat()]
-    if totp is not None and totp.confirmed_at is not None:
-        state += [str(totp.pk), totp.confirmed_at.isoformat(), str(totp.verifications)]
-    return hashlib.sha256("\n".join(state).encode()).hexdigest()

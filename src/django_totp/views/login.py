@@ -17,15 +17,13 @@ from rest_framework.response import Response
 from django_totp import events, signals
 from django_totp.assurance import Assurance, new_login
 from django_totp.auth import (
-    ENROLL,
-    VERIFY,
     NextStep,
-    challenge_subject,
     finish_login,
     finish_owed_enrollment,
     next_step,
     start_owed_enrollment,
 )
+from django_totp.challenges import ENROLL, VERIFY, challenge_subject
 from django_totp.serializers import (
     JWTCreateRequest,
     JWTTotpConfirmRequest,
