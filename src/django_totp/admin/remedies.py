@@ -48,7 +48,8 @@ RESET = Remedy(
     title=gettext_lazy("Reset two-factor authentication"),
     explanation=gettext_lazy(
         "The authenticator apps and backup codes of these users stop working, and all their "
-        "logins end. They sign in with their password alone until they enroll again."
+        "logins end. They sign in with their password alone until they enroll again: those who "
+        "must have two-factor authentication at their next login."
     ),
     button=gettext_lazy("Yes, reset two-factor authentication"),
     entry="Reset two-factor authentication.",
