@@ -97,10 +97,11 @@ class TokenView(TotpView):
 
 
 class RefreshSerializer(TokenRefreshSerializer):
-    """simplejwt's refresh, of a token that has been judged: nothing else decides here."""
+    """simplejwt's refresh, of a token that the view judges: nothing else decides here."""
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, str]:
         refresh: Any = self.token_class(attrs["refresh"])
+        self.context["view"].judge(refresh)
         if not api_settings.ROTATE_REFRESH_TOKENS:
             return {"access": str(refresh.access_token)}
         return rotated(refresh, uses_up=api_settings.BLACKLIST_AFTER_ROTATION)
@@ -119,9 +120,9 @@ class JWTRefreshView(TokenView, TokenRefreshView):
 
     def get_serializer_class(self) -> Any:
         chosen = super().get_serializer_class()
-        if chosen is TokenRefreshSerializer:
-            chosen = RefreshSerializer
         token_class = getattr(chosen, "token_class", None)
+        if chosen is TokenRefreshSerializer:
+            return RefreshSerializer
         if token_class is None:
             return chosen
         return type(chosen.__name__, (chosen,), {"token_class": self._judging(token_class)})
@@ -129,7 +130,8 @@ class JWTRefreshView(TokenView, TokenRefreshView):
     @shows(200, "A new access token.")
     def post(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         response = super().post(request, *args, **kwargs)
-        if isinstance(response.data, dict):
+        is_ours = super().get_serializer_class() is TokenRefreshSerializer
+        if not is_ours and isinstance(response.data, dict):
             for name in ("access", "refresh"):
                 if isinstance(text := response.data.get(name), str):
                     response.data[name] = self._as_judged(text)
@@ -142,11 +144,11 @@ class JWTRefreshView(TokenView, TokenRefreshView):
             def __init__(judged, token: Any = None, verify: bool = True) -> None:  # noqa: N805
                 super().__init__(token, verify)
                 if token is not None and verify:
-                    self._judge(judged)
+                    self.judge(judged)
 
         return Judging
 
-    def _judge(self, refresh: Any) -> None:
+    def judge(self, refresh: Any) -> None:
         """Let ``refresh`` state what its login is worth by now. Raise unless that is enough."""
         user = user_of(refresh)
         restate(refresh, upgraded(of_claims(refresh.payload), totp_of(user)))
@@ -159,7 +161,7 @@ class JWTRefreshView(TokenView, TokenRefreshView):
         """
         token, whose = _read(text), api_settings.USER_ID_CLAIM
         if self.judged is None or self.judged.get(whose) != token.get(whose):
-            self._judge(token)
+            self.judge(token)
         claims = {name: value for name, value in (self.judged or {}).items() if name in CLAIMS}
         if claims_in(token) == claims:
             return text
