@@ -7,6 +7,8 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group, UserManager
 from django.core.exceptions import FieldError, ValidationError
 from django.db import connection, models
+from django.db.models import F, Value
+from django.db.models.functions import Coalesce
 from django.test.utils import CaptureQueriesContext
 
 from django_totp import accounts as module
@@ -155,3 +157,25 @@ def test_a_key_that_is_no_key_raises_as_the_field_does(user):
         with pytest.raises(ValueError, match="expected a number"):
             account_by("pk", "no number")
     assert not Totp.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "ordering",
+    [["-pk"], [Coalesce(User.USERNAME_FIELD, Value("~"))], [F("pk").desc(nulls_last=True)]],
+)
+def test_the_order_of_the_projects_users_moves_no_value(monkeypatch, make_user, ordering):
+    """Values of an ORDER BY stand behind that of the search."""
+    monkeypatch.setattr(User._meta, "ordering", ordering)
+    module._compiled.cache_clear()
+    users = [make_user(f"user{number}") for number in range(3)]
+    for name in ("pk", User.USERNAME_FIELD):
+        assert [account_by(name, getattr(user, name)) for user in users] == users
+    module._compiled.cache_clear()
+
+
+def test_a_query_that_cannot_be_kept_is_compiled_each_time(monkeypatch, make_user):
+    monkeypatch.setattr(module, "compile_once", lambda rows, field: None)
+    module._compiled.cache_clear()
+    users = [make_user(f"user{number}") for number in range(3)]
+    assert [account_by("pk", user.pk) for user in users] == users
+    module._compiled.cache_clear()

@@ -4,11 +4,13 @@ import uuid
 
 import pytest
 from django.contrib.auth import get_user_model
-from django.db import connections, models
+from django.db import models
+from django.db.models import Value
+from django.db.models.functions import Coalesce
 from django.test.utils import isolate_apps
 
 from django_totp.accounts import accounts
-from django_totp.compiled import Compiled, is_in_range, sample_of
+from django_totp.compiled import compile_once, is_in_range, samples_of
 
 User = get_user_model()
 
@@ -17,10 +19,10 @@ pytestmark = pytest.mark.django_db
 
 
 def test_threads_do_not_share_a_connection(user):
-    compiled = Compiled(accounts(), User._meta.pk)
+    compiled = compile_once(accounts(), User._meta.pk)
     first, second = compiled.fetch(user.pk), compiled.fetch(user.pk)
     assert next(first) == next(second) == user
-    assert compiled.compiler.connection is connections["default"]
+    assert compiled.compiler.connection is None
     assert "as_sql" not in vars(compiled.compiler)
 
 
@@ -43,7 +45,27 @@ class Shouting(models.CharField):
     ],
 )
 def test_kinds_of_fields(field, sample):
-    assert sample_of(field) == sample
+    assert samples_of(field)[:1] == ((sample,) if sample else ())
+
+
+def test_the_value_is_found_wherever_it_stands(make_user):
+    """Other values may stand before it and behind it."""
+    users = [make_user(f"user{number}") for number in range(3)]
+    around = (
+        accounts().annotate(before=Value("before")).order_by(Coalesce("pk", Value(users[0].pk)))
+    )
+    compiled = compile_once(around, User._meta.pk)
+    assert compiled.after
+    assert [next(compiled.fetch(user.pk)) for user in users] == users
+    assert next(compiled.fetch(users[1].pk)).before == "before"
+
+
+def test_a_query_in_which_the_value_stands_twice_is_none_to_keep():
+    twice, field = accounts(), User._meta.pk
+    twice.filter = lambda **by: (
+        accounts().filter(**by).exclude(**{f"{key}__gt": value for key, value in by.items()})
+    )
+    assert compile_once(twice, User._meta.pk) is None
 
 
 @isolate_apps("django_totp")
@@ -54,8 +76,8 @@ def test_a_comparison_of_the_projects_own_is_left_to_it():
     field = models.CharField(max_length=9)
     field.register_lookup(Folded)
     try:
-        assert sample_of(models.CharField()) == "1"
-        assert sample_of(field) is None
+        assert samples_of(models.CharField()) == ("1", "2")
+        assert samples_of(field) == ()
     finally:
         field._unregister_lookup(Folded)
 

@@ -12,7 +12,7 @@ from django.db import router
 from django.db.models import Field, QuerySet
 
 from . import policy
-from .compiled import Compiled, is_in_range, is_plain
+from .compiled import Compiled, compile_once, is_in_range, is_plain
 from .models import Account, HasCodes, Totp, fetch, forget, relate, related
 
 HAS_CODES = "has_totp_codes"  # of a user whom ``accounts`` has read
@@ -21,7 +21,8 @@ HAS_CODES = "has_totp_codes"  # of a user whom ``accounts`` has read
 def accounts() -> QuerySet[Any]:
     """Return the users on the primary, each with all that judges a login, in one query."""
     users = get_user_model()._default_manager.using(router.db_for_write(Totp))
-    rows = users.defer(None).select_related("totp", "totp_account")  # a manager may defer
+    # A manager may defer, and a model may have an order of its own.
+    rows = users.defer(None).select_related("totp", "totp_account").order_by()
     return policy.with_groups(rows.annotate(**{HAS_CODES: HasCodes("totp")}))
 
 
@@ -60,8 +61,8 @@ def _rows_by(name: str, value: Any) -> Iterator[Any]:
     prepared = None if field is None else field.get_prep_value(value)
     if field is None or not is_in_range(prepared):
         return fetch(accounts().filter(**{name: value}))
-    using, groups = router.db_for_write(Totp), tuple(policy.groups())
-    return _compiled(field, using, groups).fetch(prepared)
+    compiled = _compiled(field, router.db_for_write(Totp), tuple(policy.groups()))
+    return compiled.fetch(prepared) if compiled else fetch(accounts().filter(**{name: value}))
 
 
 def _plain_field(name: str) -> "Field[Any, Any] | None":
@@ -74,6 +75,6 @@ def _plain_field(name: str) -> "Field[Any, Any] | None":
 
 
 @functools.lru_cache(maxsize=32)
-def _compiled(field: "Field[Any, Any]", using: str, groups: tuple[str, ...]) -> Compiled:
+def _compiled(field: "Field[Any, Any]", using: str, groups: tuple[str, ...]) -> Compiled | None:
     """Return the query. It depends on the database, and on the groups that count."""
-    return Compiled(accounts(), field)
+    return compile_once(accounts(), field)

@@ -122,7 +122,7 @@ def read(user: AbstractBaseUser, using: str | None = None, **told: Any) -> Totp 
     ``using`` names the database, if not the routers do. What the query has ``told`` of the row
     need not be asked for.
     """
-    if using is None and READ_AHEAD in vars(user):
+    if using is None and READ_AHEAD in vars(user) and told.keys() <= {"has_codes"}:
         return adopted(vars(user).pop(READ_AHEAD))
     return adopted(Totp.objects.db_manager(using).find(user, **told))
 
@@ -134,6 +134,11 @@ def read_ahead(user: AbstractBaseUser, totp: Totp | None) -> None:
     is moved, and then read from the database.
     """
     vars(user)[READ_AHEAD] = totp
+
+
+def forget_ahead(user: AbstractBaseUser) -> None:
+    """Let the next ``read`` of ``user`` read: the request that has read ahead is over."""
+    vars(user).pop(READ_AHEAD, None)
 
 
 def read_enrolled(user: AbstractBaseUser, using: str | None = None, **told: Any) -> Totp:

@@ -14,27 +14,61 @@ from django.db import connections, models
 from django.db.models.manager import BaseManager
 from django.db.models.query import ModelIterable
 
-# Values to compile with, by the kinds of fields of Django that compare all values in one way.
-SAMPLES = {models.IntegerField: 1, models.CharField: "1", models.UUIDField: uuid.UUID(int=1)}
+# Two values to compile with, by the kinds of fields of Django that compare all in one way.
+SAMPLES = {
+    models.IntegerField: (1, 2),
+    models.CharField: ("1", "2"),
+    models.UUIDField: (uuid.UUID(int=1), uuid.UUID(int=2)),
+}
 LARGEST = 2**31 - 1  # any column of integers holds it; what no column holds, Django sorts out
 
 
 class Compiled:
-    """A query for those of some rows whose field has a value that is given later."""
+    """A query for those of some rows whose field has a value that is given later.
 
-    def __init__(self, rows: "models.QuerySet[Any]", field: "models.Field[Any, Any]") -> None:
+    ``place`` is where the value stands among the ``parameters`` of the ``sql``.
+    """
+
+    def __init__(
+        self,
+        rows: "models.QuerySet[Any]",
+        field: "models.Field[Any, Any]",
+        sql: str,
+        parameters: list[Any],
+        place: int,
+    ) -> None:
         self.rows, self.field = rows, field
-        self.compiler = rows.filter(**{field.name: sample_of(field)}).query.get_compiler(rows.db)
-        self.sql, (*self.other_values, _sample) = self.compiler.as_sql()
+        self.sql, self.before, self.after = sql, parameters[:place], parameters[place + 1 :]
+        self.compiler = _compiler(rows, field, samples_of(field)[0])
+        self.compiler.as_sql()
+        self.compiler.connection = None  # it is that of a thread
 
     def fetch(self, value: Any) -> Iterator[Any]:
         """Yield the rows whose field has ``value``, which the field has prepared."""
         compiler = copy.copy(self.compiler)
         compiler.connection = connections[self.rows.db]
         value = self.field.get_db_prep_value(value, compiler.connection, prepared=True)
-        compiled = (self.sql, (*self.other_values, value))
+        compiled = (self.sql, (*self.before, value, *self.after))
         compiler.as_sql = lambda *args, **kwargs: compiled
         yield from ModelIterable(_Asked(self.rows, compiler))  # type: ignore[arg-type]
+
+
+def compile_once(rows: "models.QuerySet[Any]", field: "models.Field[Any, Any]") -> Compiled | None:
+    """Return the query for ``rows`` by ``field``, or ``None`` if it is not the same for all values.
+
+    It is compiled for two values, and they must differ in one place alone.
+    """
+    (sql, one), (other_sql, other) = (
+        _compiler(rows, field, sample).as_sql() for sample in samples_of(field)
+    )
+    places = [place for place, pair in enumerate(zip(one, other, strict=True)) if len({*pair}) > 1]
+    if sql != other_sql or len(places) != 1:
+        return None
+    return Compiled(rows, field, sql, list(one), places[0])
+
+
+def _compiler(rows: Any, field: "models.Field[Any, Any]", value: Any) -> Any:
+    return rows.filter(**{field.name: value}).query.get_compiler(rows.db)
 
 
 class _Asked:
@@ -54,7 +88,7 @@ def is_plain(manager: "models.Manager[Any]", field: "models.Field[Any, Any]") ->
     """Return whether neither the manager nor the field has anything of the project's own."""
     own = type(manager).get_queryset is not BaseManager.get_queryset
     has_plain_rows = not own and manager._queryset_class is models.QuerySet  # type: ignore[attr-defined]
-    return has_plain_rows and sample_of(field) is not None
+    return has_plain_rows and bool(samples_of(field))
 
 
 def is_in_range(value: Any) -> bool:
@@ -62,10 +96,10 @@ def is_in_range(value: Any) -> bool:
     return value is not None and (not isinstance(value, int) or abs(value) <= LARGEST)
 
 
-def sample_of(field: "models.Field[Any, Any]") -> Any:
-    """Return a value that ``field`` may have, or ``None`` for a field that is not Django's own."""
+def samples_of(field: "models.Field[Any, Any]") -> tuple[Any, ...]:
+    """Return two values that ``field`` may have, or none for a field that is not Django's own."""
     kinds = (type(field), field.get_lookup("exact"))
     if not all(kind.__module__.startswith("django.db.models.") for kind in kinds):
-        return None
-    samples = [sample for kind, sample in SAMPLES.items() if isinstance(field, kind)]
-    return next(iter(samples), None)
+        return ()
+    samples = [samples for kind, samples in SAMPLES.items() if isinstance(field, kind)]
+    return next(iter(samples), ())

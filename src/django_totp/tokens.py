@@ -57,8 +57,8 @@ def rotated(refresh: Any, *, uses_up: bool) -> dict[str, str]:
     ``uses_up`` blacklists the old one, where that app is installed. Raise InvalidToken if
     somebody else has used it up: of simultaneous requests, one gets the new tokens.
     """
-    if uses_up and hasattr(refresh, "blacklist") and not _is_first(refresh.blacklist()):
-        raise InvalidToken
+    if uses_up and hasattr(refresh, "blacklist"):
+        use_up(refresh.blacklist())
     refresh.set_jti()
     refresh.set_exp()
     refresh.set_iat()
@@ -70,6 +70,11 @@ def _signed(refresh: Any) -> dict[str, str]:
     return {"refresh": str(refresh), "access": str(refresh.access_token)}
 
 
-def _is_first(blacklisted: Any) -> bool:
-    """Return whether a token was not blacklisted before. A class of the project may not tell."""
-    return not isinstance(blacklisted, tuple) or bool(blacklisted[-1])
+def use_up(blacklisted: Any) -> Any:
+    """Return what blacklisting a token gave. Raise InvalidToken if it was blacklisted before.
+
+    A token class of the project may not tell.
+    """
+    if isinstance(blacklisted, tuple) and not blacklisted[-1]:
+        raise InvalidToken
+    return blacklisted

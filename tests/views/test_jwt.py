@@ -458,7 +458,7 @@ class TestRefresh:
         body = assert_error(call("jwt-refresh", {"refresh": token}), 401)
         assert body["code"] == "password_changed"
 
-    def test_a_serializer_of_the_project(self, monkeypatch, caplog, call, user):
+    def test_a_serializer_of_the_project(self, monkeypatch, caplog, call, user, make_user):
         monkeypatch.setattr(JWTRefreshView, "_serializer_class", f"{__name__}.OwnRefresh")
         token, key = RefreshToken.for_user(user), str(user.pk)
         assert call("jwt-refresh", {"refresh": str(token)}).json()["greeting"] == "hello"
@@ -469,7 +469,10 @@ class TestRefresh:
         assert_error(call("jwt-refresh", {"refresh": str(token)}), 401)
         assert "in search of the user" not in caplog.text, "nobody is there: no bug"
         monkeypatch.setattr(JWTRefreshView, "_serializer_class", f"{__name__}.Closed")
-        assert call("jwt-refresh", {"refresh": "x"}).json() == {"closed": True}
+        assert_error(call("jwt-refresh", {"refresh": "x"}), 401)
+        assert "nobody can tell what the login is worth" in caplog.text
+        refresh = str(RefreshToken.for_user(make_user("bob")))
+        assert call("jwt-refresh", {"refresh": refresh}).json() == {"closed": True}
 
     @pytest.mark.parametrize("kind", ["access", "expired", "challenge", "forged", "none"])
     def test_what_is_no_refresh_token(self, call, clock, enrolled_user, kind):

@@ -80,6 +80,19 @@ class OwnTokenRefresh(TokenRefreshSerializer):
         return {"access": str(RefreshToken(attrs["refresh"]).access_token)}
 
 
+class NestedRefresh(TokenRefreshSerializer):
+    """Use a class of its own, and answer in a shape of its own."""
+
+    def validate(self, attrs):
+        return {"tokens": {"access": str(RefreshToken(attrs["refresh"]).access_token)}}
+
+
+class OpaqueRefresh(TokenRefreshSerializer):
+    def validate(self, attrs):
+        super().validate(attrs)
+        return {"access": "opaque", "refresh": None}
+
+
 class SomebodyElsesRefresh(TokenRefreshSerializer):
     """Give a token of another user than the one whose token came."""
 
@@ -145,7 +158,11 @@ class TestSerializersThatReadElsewhere:
 
 
 @pytest.mark.parametrize(
-    "serializer", [TokenRefreshSerializer, CookieRefresh, CamelRefresh, OwnTokenRefresh]
+    "serializer",
+    [
+        *(TokenRefreshSerializer, CookieRefresh, CamelRefresh),
+        *(OwnTokenRefresh, NestedRefresh, OpaqueRefresh),
+    ],
 )
 def test_an_ended_login_is_not_refreshed(use, call, user, serializer):
     use(serializer)
@@ -170,6 +187,35 @@ def test_a_token_is_judged_before_anything_is_done_with_it(use, monkeypatch, enr
     client.cookies["refresh_token"] = token_pair(enrolled_user, "pwd")["refresh"]
     assert_error(client.post(reverse("jwt-refresh")), 401)
     assert blacklisted == []
+
+
+@pytest.mark.parametrize("serializer", [OwnTokenRefresh, NestedRefresh])
+def test_so_is_one_that_makes_the_token_by_itself(
+    use, monkeypatch, call, enrolled_user, serializer
+):
+    made = []
+    monkeypatch.setattr(serializer, "validate", lambda self, attrs: made.append(attrs))
+    use(serializer)
+    body = {"refresh": token_pair(enrolled_user, "pwd")["refresh"]}
+    assert assert_error(call("jwt-refresh", body), 401)["code"] == "second_factor_required"
+    assert made == []
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_serializer_of_the_project_uses_a_token_up_once(use, monkeypatch, call, user, is_first):
+    monkeypatch.setattr(api_settings, "ROTATE_REFRESH_TOKENS", True)
+    monkeypatch.setattr(api_settings, "BLACKLIST_AFTER_ROTATION", True)
+    monkeypatch.setattr(RefreshToken, "blacklist", lambda self: (self, is_first), raising=False)
+    use(CookieRefresh)
+    client = APIClient()
+    client.cookies["refresh_token"] = token_pair(user, "pwd")["refresh"]
+    assert call("jwt-refresh", client=client).status_code == (200 if is_first else 401)
+
+
+def test_a_token_that_cannot_be_read_is_left_as_it_is(use, call, user):
+    use(OpaqueRefresh)
+    body = {"refresh": token_pair(user, "pwd")["refresh"]}
+    assert call("jwt-refresh", body).json() == {"access": "opaque", "refresh": None}
 
 
 def test_an_unknown_login_stays_unknown(use, call, user):
@@ -395,6 +441,24 @@ def test_an_abandoned_setup_costs_no_query(pending_user, django_assert_num_queri
     token = AccessToken.for_user(pending_user)
     with django_assert_num_queries(1):
         JWTAuthentication().get_user(token)
+
+
+@pytest.mark.parametrize("body", [{}, {"input_code": "x"}])
+def test_what_was_read_ahead_is_forgotten_with_the_request(call, api, enrolled_user, body):
+    """A user who is kept, as by a test client, is read anew by the next."""
+    api.force_authenticate(enrolled_user)
+    assert call("totp-confirm", body, client=api).status_code == 400
+    assert call("totp-status", client=api).status_code == 200
+    auth.reset_totp(get_user_model()._default_manager.get(pk=enrolled_user.pk))
+    assert not is_totp_enabled(enrolled_user)
+
+
+def test_a_refusal_of_a_login_says_how_to_log_in(call, enrolled_user):
+    tokens = token_pair(enrolled_user, "pwd")
+    end_sessions(enrolled_user)
+    response = call("jwt-step-up", {"refresh": tokens["refresh"], "otp_code": "123456"})
+    assert assert_error(response, 401)["code"] == "login_outdated"
+    assert response["WWW-Authenticate"] == 'Bearer realm="api"'
 
 
 def test_what_was_read_ahead_is_read_once(call, enrolled_user, sign_in):

@@ -21,7 +21,7 @@ from django_totp.assurance import (
     is_ended,
     keep_in_session,
 )
-from django_totp.attempts import Proof, read, read_ahead
+from django_totp.attempts import Proof, forget_ahead, read, read_ahead
 from django_totp.backup_code_utils import rotate_backup_codes
 from django_totp.conf import conf
 from django_totp.exceptions import LoginOutdated
@@ -45,6 +45,7 @@ class SignedInView(TotpView):
     """Somebody is signed in, by whatever authentication the project has: his row decides."""
 
     permission_classes = (IsAuthenticated,)
+    read_ahead_of: AbstractBaseUser | None = None
 
     def authenticate(self, request: Request) -> None:
         super().authenticate(request)
@@ -52,6 +53,13 @@ class SignedInView(TotpView):
             request.user = _row_of(request.user, request.auth)  # type: ignore[assignment]
             if request.method not in SAFE_METHODS:
                 self._look_ahead(request)
+
+    def finalize_response(
+        self, request: Request, response: Response, *args: Any, **kwargs: Any
+    ) -> Response:
+        if self.read_ahead_of is not None:
+            forget_ahead(self.read_ahead_of)  # who may outlive the request
+        return super().finalize_response(request, response, *args, **kwargs)
 
     def _look_ahead(self, request: Request) -> None:
         """Refuse a login that was ended. What is read for that, no service reads again.
@@ -63,6 +71,7 @@ class SignedInView(TotpView):
             join(user)
         if is_ended(user, self.login):
             raise AuthenticationFailed(str(LoginOutdated()), LoginOutdated.code)
+        self.read_ahead_of = user
         read_ahead(user, related(Totp, user))
 
     @property

@@ -60,6 +60,7 @@ class ServiceError(APIException):
 
     def __init__(self, error: TotpError) -> None:
         super().__init__(str(error), error.code)
+        self.auth_header: str | None = None
         self.status_code = STATUSES.get(type(error), status.HTTP_400_BAD_REQUEST)
         if isinstance(error, TooManyAttempts) and error.retry_after is not None:
             self.wait = error.retry_after  # DRF makes the Retry-After header of it
@@ -136,6 +137,8 @@ class TotpView(ThrottledView):
     def handle_exception(self, exc: Exception) -> Response:
         if isinstance(exc, TotpError):
             exc = ServiceError(exc)
+            if exc.status_code == status.HTTP_401_UNAUTHORIZED:
+                exc.auth_header = self.get_authenticate_header(self.request)
         elif isinstance(exc, UNREADABLE):
             exc = ParseError(NOT_READABLE)
         truth = Truth(exc)  # before the handler comes, which may change the exception

@@ -1,6 +1,7 @@
 """Login in two steps that ends in JSON web tokens. All that knows simplejwt is here."""
 
 import copy
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -23,11 +24,11 @@ from django_totp.accounts import accounts
 from django_totp.assurance import Assurance, of_claims, totp_of, upgraded
 from django_totp.auth import step_up
 from django_totp.authentication import named_by, named_in, user_of
-from django_totp.events import complain_of_search
+from django_totp.events import complain, complain_of_search
 from django_totp.exceptions import TotpError
 from django_totp.serializers import JWTStepUpRequest, TokenPairResponse
 from django_totp.throttle import Subject
-from django_totp.tokens import CLAIMS, claims_in, pair, restate, restate_as, rotated
+from django_totp.tokens import CLAIMS, claims_in, pair, restate, restate_as, rotated, use_up
 from django_totp.users import NOBODY
 
 from .base import TotpView, shows
@@ -129,13 +130,31 @@ class JWTRefreshView(TokenView, TokenRefreshView):
 
     @shows(200, "A new access token.")
     def post(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        if super().get_serializer_class() is TokenRefreshSerializer:
+            return super().post(request, *args, **kwargs)
+        self._judge_body()
         response = super().post(request, *args, **kwargs)
-        is_ours = super().get_serializer_class() is TokenRefreshSerializer
-        if not is_ours and isinstance(response.data, dict):
-            for name in ("access", "refresh"):
-                if isinstance(text := response.data.get(name), str):
-                    response.data[name] = self._as_judged(text)
+        self._restate(response.data)
         return response
+
+    def _restate(self, answer: Any) -> None:
+        """Let the tokens that a serializer of the project has made state what was judged."""
+        for name in ("access", "refresh"):
+            if isinstance(answer, dict) and isinstance(answer.get(name), str):
+                answer[name] = self._as_judged(answer[name])
+        if self.judged is None:
+            complain(
+                "SIMPLE_JWT['TOKEN_REFRESH_SERIALIZER'] reads its token in a way of its own, so "
+                "that nobody can tell what the login is worth: it is refused. Let it make the "
+                "token with self.token_class."
+            )
+            raise InvalidToken
+
+    def _judge_body(self) -> None:
+        """Judge the token of the body, of which a serializer may make what it likes."""
+        body: Any = self.request.data
+        with suppress(InvalidToken):
+            self.judge(_refresh_token(body.get("refresh") if isinstance(body, dict) else None))
 
     def _judging(self, token_class: Any) -> Any:
         """Return ``token_class``, whose tokens are judged once they are verified."""
@@ -145,6 +164,9 @@ class JWTRefreshView(TokenView, TokenRefreshView):
                 super().__init__(token, verify)
                 if token is not None and verify:
                     self.judge(judged)
+
+            def blacklist(judged) -> Any:  # noqa: N805
+                return use_up(super().blacklist())
 
         return Judging
 
@@ -159,7 +181,11 @@ class JWTRefreshView(TokenView, TokenRefreshView):
 
         If the serializer has read its token elsewhere, what it made of it is judged.
         """
-        token, whose = _read(text), api_settings.USER_ID_CLAIM
+        whose = api_settings.USER_ID_CLAIM
+        try:
+            token = _read(text)
+        except TokenError:  # it is encrypted, say: what it states is the serializer's
+            return text
         if self.judged is None or self.judged.get(whose) != token.get(whose):
             self.judge(token)
         claims = {name: value for name, value in (self.judged or {}).items() if name in CLAIMS}
@@ -221,11 +247,11 @@ def _read(token: str) -> Token:
     return UntypedToken(token, verify=False)  # type: ignore[arg-type]
 
 
-def _refresh_token(text: str) -> Any:
+def _refresh_token(text: Any) -> Any:
     """Return a refresh token as simplejwt's refresh reads it. Raise InvalidToken."""
     serializer = import_string(api_settings.TOKEN_REFRESH_SERIALIZER)
     try:
-        return getattr(serializer, "token_class", RefreshToken)(text)  # type: ignore[arg-type]
+        return (getattr(serializer, "token_class", None) or RefreshToken)(text)
     except TokenError as error:
         raise InvalidToken(error.args[0]) from error
 
