@@ -26,9 +26,9 @@ THEIRS = "from rest_framework.authtoken.models import Token  # or get_token_mode
 
 
 def code_of(heading: str) -> dict[str, Any]:
-    """Return the names of the example under ``heading``."""
-    [example] = markdown.blocks(markdown.sections(markdown.read(PAGE), 2)[heading], "python")
-    return markdown.run(example, __name__="example")
+    """Return the names of the examples under ``heading``."""
+    examples = markdown.blocks(markdown.sections(markdown.read(PAGE), 2)[heading], "python")
+    return markdown.run("\n\n".join(examples), __name__="example")
 
 
 @contextmanager

@@ -640,6 +640,15 @@ def test_a_serializer_makes_no_refresh_tokens(simplejwt, name):
     assert "TokenObtainPairSerializer" in error.hint
 
 
+@pytest.mark.parametrize("name", ["no.such.Serializer", "", 7])
+def test_a_refresh_serializer_that_cannot_be_imported(simplejwt, name):
+    simplejwt(TOKEN_REFRESH_SERIALIZER=name)
+    [error] = messages()
+    assert error.id == "django_totp.E027"
+    assert repr(name) in error.msg
+    assert error.is_serious()
+
+
 @pytest.mark.parametrize("serializer", [OwnValidate, OwnValidateOfParent])
 def test_a_validate_of_its_own_is_not_called(simplejwt, serializer):
     simplejwt(TOKEN_OBTAIN_SERIALIZER=named(serializer))

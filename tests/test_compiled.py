@@ -61,7 +61,7 @@ def test_the_value_is_found_wherever_it_stands(make_user):
 
 
 def test_a_query_in_which_the_value_stands_twice_is_none_to_keep():
-    twice, field = accounts(), User._meta.pk
+    twice = accounts()
     twice.filter = lambda **by: (
         accounts().filter(**by).exclude(**{f"{key}__gt": value for key, value in by.items()})
     )

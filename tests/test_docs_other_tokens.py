@@ -1,5 +1,8 @@
 """docs/other-tokens.md: tokens in cookies. authtoken is a variant, knox a project in the field."""
 
+import os
+import subprocess
+import sys
 from datetime import timedelta
 
 import pytest
@@ -12,9 +15,10 @@ from rest_framework_simplejwt.settings import api_settings
 from rest_framework_simplejwt.tokens import RefreshToken
 
 from django_totp.views.jwt import JWTRefreshView
+from tests import markdown
 from tests.endpoints import assert_error
 from tests.other_tokens import *  # noqa: F403
-from tests.other_tokens import Door, code_of, mounted
+from tests.other_tokens import PAGE, Door, code_of, mounted
 
 pytestmark = pytest.mark.django_db
 
@@ -155,3 +159,45 @@ def test_a_token_in_the_body_is_none(door, user):
     """What is in the cookie counts, and nothing beside it."""
     answer = door.post("refresh", refresh=str(RefreshToken.for_user(user)))
     assert_error(answer, 401)
+
+
+START = """
+import sys
+import django
+from django.conf import settings
+
+settings.configure(
+    SECRET_KEY="x" * 50,
+    INSTALLED_APPS=[
+        *("django.contrib.auth", "django.contrib.contenttypes", "rest_framework", "django_totp"),
+        "rest_framework_simplejwt.token_blacklist",
+    ],
+    REST_FRAMEWORK={
+        "DEFAULT_AUTHENTICATION_CLASSES": ["shop.authentication.CookieAuthentication"],
+    },
+    ROOT_URLCONF="shop.views",
+    TOTP_ENCRYPTION_KEY="AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+)
+django.setup()
+from django.urls import resolve
+
+print(resolve("/browser/create/").func.view_class.__name__)
+"""
+
+
+def test_a_project_starts_with_the_modules_of_the_page(tmp_path):
+    """The class is imported while REST framework is: it must not lie beside the views."""
+    section = markdown.sections(markdown.read(PAGE), 2)["JSON web tokens in cookies"]
+    authentication, views = markdown.blocks(section, "python")
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / "__init__.py").touch()
+    (tmp_path / "shop" / "authentication.py").write_text(authentication)
+    (tmp_path / "shop" / "views.py").write_text(views)
+    path = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
+    done = subprocess.run(
+        [sys.executable, "-c", START],
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout == "CookieCreateView\n", done.stderr

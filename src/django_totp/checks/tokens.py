@@ -47,6 +47,16 @@ def check_obtain_serializer_validate(**kwargs: Any) -> list[CheckMessage]:
 
 
 @register(Tags.security)
+def check_refresh_serializer(**kwargs: Any) -> list[CheckMessage]:
+    name = _setting("TOKEN_REFRESH_SERIALIZER")
+    if name is None or callable(_import(name)):
+        return []
+    message = f"SIMPLE_JWT['TOKEN_REFRESH_SERIALIZER'] cannot be imported: {name!r}."
+    hint = "Name a subclass of TokenRefreshSerializer, or remove it to have simplejwt's."
+    return [Error(message, hint=hint, id="django_totp.E027")]
+
+
+@register(Tags.security)
 def check_token_classes(**kwargs: Any) -> list[CheckMessage]:
     types = [getattr(one, "token_type", None) for one in _token_classes()]
     if not types or ("access" in types and "sliding" not in types):
