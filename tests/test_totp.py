@@ -9,6 +9,7 @@ from functools import partial
 
 import pyotp
 import pytest
+from django.db import IntegrityError
 
 from django_totp import oath, qr
 from django_totp.backup_code_utils import rotate_backup_codes, verify_backup_code
@@ -573,3 +574,29 @@ def test_receivers_that_raise_break_nothing(pending_user, secret, otp, sent):
         "backup_codes_rotated",
         "totp_disabled",
     ]
+
+
+def refusing(monkeypatch, times):
+    """Make the database refuse so many insertions of an enrollment."""
+    create, left = Totp.objects.create, [None] * times
+
+    def create_or_refuse(**values):
+        if left:
+            left.pop()
+            raise IntegrityError("there is one")
+        return create(**values)
+
+    monkeypatch.setattr(Totp.objects, "create", create_or_refuse)
+
+
+@pytest.mark.parametrize("times", [0, 1, 7])
+def test_a_row_that_was_in_the_way_and_is_gone_again(monkeypatch, user, times):
+    refusing(monkeypatch, times)
+    start_totp_setup(user)
+    assert Totp.objects.get().user_id == user.pk
+
+
+def test_what_the_database_has_against_a_row_is_told(monkeypatch, user):
+    refusing(monkeypatch, 1000)
+    with pytest.raises(IntegrityError):
+        start_totp_setup(user)

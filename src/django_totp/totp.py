@@ -13,6 +13,7 @@ from django.views.decorators.debug import sensitive_variables
 from . import events, oath, policy, qr, signals, spelling
 from .adoption import has_codes
 from .attempts import (
+    TRIES,
     Proof,
     Verdict,
     answer,
@@ -269,14 +270,21 @@ def _start(user: AbstractBaseUser) -> TotpSetup:
 
 
 def _insert(user: AbstractBaseUser, new: dict[str, Any]) -> None:
-    """Insert the row of ``user``. Raise Moved if somebody else has, and what else is wrong."""
-    try:
-        with transaction.atomic(using=router.db_for_write(Totp)):
-            Totp.objects.create(user_id=user.pk, **new)
-    except IntegrityError:
-        if Totp.objects.find(user) is None:
-            raise
-        raise Moved from None
+    """Insert the row of ``user``. Raise Moved if somebody else has, and what else is wrong.
+
+    A row that was in the way may be gone when it is looked for.
+    """
+    for left in reversed(range(TRIES)):
+        try:
+            with transaction.atomic(using=router.db_for_write(Totp)):
+                Totp.objects.create(user_id=user.pk, **new)
+        except IntegrityError:
+            if Totp.objects.find(user) is not None:
+                raise Moved from None
+            if not left:
+                raise
+        else:
+            return
 
 
 @retried
