@@ -98,7 +98,8 @@ class SomebodyElsesRefresh(TokenRefreshSerializer):
 
     def validate(self, attrs):
         super().validate(attrs)
-        other = get_user_model()._default_manager.order_by("pk").last()
+        model = get_user_model()
+        other = model._default_manager.get(**{model.USERNAME_FIELD: "zoe@example.com"})
         return {"access": str(AccessToken.for_user(other))}
 
 
