@@ -3,6 +3,7 @@
 import logging
 
 import pytest
+from django.core.exceptions import ObjectDoesNotExist
 from django.dispatch import Signal
 from django.test import RequestFactory
 from django.utils.functional import SimpleLazyObject
@@ -139,3 +140,10 @@ def test_a_code_that_was_refused_is_recorded_and_signalled(log, received, user):
     assert (record.event, record.levelname) == ("verification_failed", "WARNING")
     assert (record.method, record.reason) == ("backup_code", "wrong")
     assert (arguments["user"], arguments["method"]) == (user, "backup_code")
+
+
+def test_that_nobody_is_there_is_no_complaint(caplog):
+    events.complain_of_search(ObjectDoesNotExist())
+    assert caplog.records == []
+    events.complain_of_search(TypeError())
+    assert "TypeError was raised" in caplog.text

@@ -5,10 +5,11 @@ from datetime import timedelta
 import pytest
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, connection
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from django_totp.encryption import decrypt, encrypt
-from django_totp.models import BackupCode, Moved, Totp
+from django_totp.models import Account, BackupCode, Moved, Totp
 
 
 class LaggingReplica:
@@ -202,3 +203,15 @@ def test_there_is_no_index_but_those_that_are_asked(db, model, indexed):
     kinds = ("index", "primary_key", "unique")
     columns = {tuple(one["columns"]) for one in found.values() if any(one[kind] for kind in kinds)}
     assert columns == set(map(tuple, indexed))
+
+
+def test_what_the_database_has_against_an_account_is_told(user, monkeypatch):
+    """No row is in the way: it would not help to try again."""
+    account = Account.objects.of(user)
+
+    def refuse(self, **values):
+        raise IntegrityError("a foreign key")
+
+    monkeypatch.setattr(QuerySet, "create", refuse)
+    with pytest.raises(IntegrityError):
+        account.end_logins()

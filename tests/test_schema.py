@@ -31,6 +31,7 @@ from django_totp.auth import end_sessions, generate_challenge_token
 from django_totp.authentication import JWTAuthentication
 from django_totp.exceptions import TotpError
 from django_totp.permissions import HasRecentSecondFactor, HasSecondFactor
+from django_totp.schema.permissions import _guarded
 from django_totp.serializers import BackupCodesResponse
 from django_totp.totp import confirm_totp_setup, start_totp_setup
 from django_totp.views.jwt import JWTCreateView
@@ -749,3 +750,20 @@ def test_our_authentication_has_the_scheme_of_simplejwt():
     assert operations["ours_get"]["security"] == [{"jwtAuth": []}]
     scheme = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
     assert schema["components"]["securitySchemes"] == {"jwtAuth": scheme}
+
+
+class ByProperty(Notes):
+    """Its permissions are not to be had from the class."""
+
+    @property
+    def permission_classes(self):
+        return [HasSecondFactor]
+
+
+def test_a_view_whose_permissions_are_a_property_is_described():
+    schema, operations = described(notes=ByProperty.as_view())
+    assert told_of(schema, operations["notes_get"], "401")["HasSecondFactor"]
+
+
+def test_a_method_that_is_described_does_what_it_did():
+    assert _guarded(lambda view, value: value, Notes)(Notes(), "done") == "done"

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -274,17 +275,18 @@ def _insert(user: AbstractBaseUser, new: dict[str, Any]) -> None:
 
     A row that was in the way may be gone when it is looked for.
     """
-    for left in reversed(range(TRIES)):
-        try:
-            with transaction.atomic(using=router.db_for_write(Totp)):
-                Totp.objects.create(user_id=user.pk, **new)
-        except IntegrityError:
-            if Totp.objects.find(user) is not None:
-                raise Moved from None
-            if not left:
-                raise
-        else:
-            return
+    for _ in range(TRIES):
+        with suppress(IntegrityError):
+            return _create(user, new)
+        if Totp.objects.find(user) is not None:
+            raise Moved
+    _create(user, new)
+
+
+@sensitive_variables("new")
+def _create(user: AbstractBaseUser, new: dict[str, Any]) -> None:
+    with transaction.atomic(using=router.db_for_write(Totp)):
+        Totp.objects.create(user_id=user.pk, **new)
 
 
 @retried

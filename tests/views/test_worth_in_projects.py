@@ -9,6 +9,7 @@ from django.contrib.auth.models import Group
 from django.db.models import Manager
 from django.urls import reverse
 from rest_framework.authentication import SessionAuthentication
+from rest_framework.exceptions import ValidationError
 from rest_framework.test import APIClient
 from rest_framework.views import APIView
 from rest_framework_simplejwt.authentication import (
@@ -27,6 +28,7 @@ from django_totp.models import Account, Totp
 from django_totp.tokens import token_pair
 from django_totp.totp import end_wait, start_totp_setup
 from django_totp.views.jwt import JWTRefreshView
+from django_totp.views.login import LoginView
 from tests.endpoints import assert_error
 
 CHANGES = ["totp-create", "totp-confirm", "totp-disable", "totp-rotate-backup-codes"]
@@ -91,6 +93,21 @@ class OpaqueRefresh(TokenRefreshSerializer):
     def validate(self, attrs):
         super().validate(attrs)
         return {"access": "opaque", "refresh": None}
+
+
+class RenewingRefresh(TokenRefreshSerializer):
+    """Make a new refresh token, too."""
+
+    def validate(self, attrs):
+        old = self.token_class(attrs["refresh"])
+        new = self.token_class()
+        new["user_id"] = old["user_id"]
+        return {"access": str(new.access_token), "refresh": str(new)}
+
+
+class RefusingRefresh(TokenRefreshSerializer):
+    def validate(self, attrs):
+        raise ValidationError("not at night")
 
 
 class SomebodyElsesRefresh(TokenRefreshSerializer):
@@ -211,6 +228,26 @@ def test_a_serializer_of_the_project_uses_a_token_up_once(use, monkeypatch, call
     client = APIClient()
     client.cookies["refresh_token"] = token_pair(user, "pwd")["refresh"]
     assert call("jwt-refresh", client=client).status_code == (200 if is_first else 401)
+
+
+def test_a_new_token_states_the_login_of_the_old_one(use, call, user):
+    use(RenewingRefresh)
+    tokens = token_pair(user, "pwd", "otp")
+    answer = call("jwt-refresh", {"refresh": tokens["refresh"]}).json()
+    login = of_claims(RefreshToken(tokens["refresh"]).payload)
+    assert of_claims(AccessToken(answer["access"]).payload) == login
+    assert of_claims(RefreshToken(answer["refresh"]).payload) == login
+
+
+def test_a_serializer_that_refuses_the_whole_body(use, call, user):
+    use(RefusingRefresh)
+    body = {"refresh": token_pair(user, "pwd")["refresh"]}
+    assert assert_error(call("jwt-refresh", body), 401)["code"] == "token_not_valid"
+
+
+def test_a_login_view_says_what_a_login_ends_with(user):
+    with pytest.raises(NotImplementedError):
+        LoginView().sign_in(user, new_login(user, "pwd"))
 
 
 def test_a_token_that_cannot_be_read_is_left_as_it_is(use, call, user):
