@@ -36,7 +36,7 @@ from rest_framework.test import APIClient
 from rest_framework_simplejwt.tokens import AccessToken, RefreshToken
 
 import django_totp
-from django_totp import auth, backup_code_utils, exceptions, reauthentication, totp
+from django_totp import auth, backup_code_utils, challenges, exceptions, reauthentication, totp
 from django_totp.accounts import account_by
 from django_totp.assurance import UNKNOWN
 from django_totp.encryption import encrypt
@@ -443,6 +443,26 @@ class TestFramesOfTheServices:
             for function, variable, value in variables:
                 assert planted.found_in(value) == set(), (name, function, variable)
         assert crashed
+
+    def test_nor_does_the_transaction_that_confirms(
+        self, monkeypatch, planted, shown, pending, settings
+    ):
+        """The challenge is read a second time there."""
+        settings.TOTP_REQUIRED_FOR = ["everyone"]
+        owed = auth.next_step(pending).challenge
+        planted.add(owed=owed)
+        user_of, calls = challenges.user_of, []
+
+        def crash_at_second(*args):
+            calls.append(args)
+            return user_of(*args) if len(calls) == 1 else crash()
+
+        monkeypatch.setattr(challenges, "user_of", crash_at_second)
+        code = planted.secrets["pending_code"]
+        variables = shown(auth.finish_owed_enrollment, owed, code)
+        assert "still" in {function for function, _name, _value in variables}
+        for function, variable, value in variables:
+            assert planted.found_in(value) == set(), (function, variable)
 
 
 # What each endpoint is sent to be refused: good secrets beside something that spoils them.

@@ -159,6 +159,7 @@ def finish_owed_enrollment(
     user = _owing(token, may_sign_in)
     login = new_login(user, "pwd", "otp", at=started)
 
+    @sensitive_variables()
     def still() -> None:
         claims = challenges.claims_of(token, challenges.ENROLL)
         if not challenges.is_current(claims, challenges.user_of(claims, may_sign_in), None):
@@ -180,7 +181,7 @@ def step_up(
 ) -> tuple[AbstractBaseUser, Assurance]:
     """Return the user whom ``find`` finds, and ``login`` with the second factor given now.
 
-    ``find`` reads the user from ``assurance.accounts``, and again if the row has moved. Raise
+    ``find`` reads the user by ``accounts.account_by``, and again if the row has moved. Raise
     LoginOutdated, TotpNotEnabled, InvalidTotpCode, InvalidBackupCode or TooManyAttempts.
     """
     started = time.time()
