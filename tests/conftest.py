@@ -16,6 +16,7 @@ from django.test import override_settings
 from django.urls import reverse
 from rest_framework.response import Response
 from rest_framework.test import APIClient
+from rest_framework_simplejwt.settings import api_settings
 from rest_framework_simplejwt.tokens import AccessToken
 
 from django_totp.assurance import new_login
@@ -123,6 +124,17 @@ def otp() -> Callable[..., str]:
         return pyotp.TOTP(secret).at(int(time.time() if at is None else at) + 30 * offset)
 
     return otp
+
+
+@pytest.fixture
+def simplejwt(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Return a function that changes settings of simplejwt, where our views read them."""
+
+    def simplejwt(**values: Any) -> None:
+        for name, value in values.items():
+            monkeypatch.setattr(api_settings, name, value)
+
+    return simplejwt
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from rest_framework_simplejwt.serializers import (
     TokenObtainPairSerializer,
     TokenObtainSlidingSerializer,
 )
-from rest_framework_simplejwt.tokens import AccessToken, RefreshToken, SlidingToken, api_settings
+from rest_framework_simplejwt.tokens import AccessToken, RefreshToken, SlidingToken
 
 from django_totp.authentication import StandingMixin
 from django_totp.checks.settings import MISTAKES, WEAKNESSES, YEAR
@@ -602,17 +602,6 @@ class ObtainByItself:
     @staticmethod
     def get_token(user):
         return RefreshToken.for_user(user)
-
-
-@pytest.fixture
-def simplejwt(monkeypatch):
-    """Return a function that sets settings of simplejwt where our views read them."""
-
-    def simplejwt(**values):
-        for name, value in values.items():
-            monkeypatch.setattr(api_settings, name, value)
-
-    return simplejwt
 
 
 @pytest.mark.parametrize("serializer", [TokenObtainPairSerializer, OwnObtain, ObtainByItself])

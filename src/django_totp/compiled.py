@@ -26,21 +26,22 @@ LARGEST = 2**31 - 1  # any column of integers holds it; what no column holds, Dj
 class Compiled:
     """A query for those of some rows whose field has a value that is given later.
 
-    ``place`` is where the value stands among the ``parameters`` of the ``sql``.
+    ``compiler`` has compiled it to ``sql``, and ``place`` is where the value stands among the
+    ``parameters``.
     """
 
     def __init__(
         self,
         rows: "models.QuerySet[Any]",
         field: "models.Field[Any, Any]",
+        compiler: Any,
         sql: str,
         parameters: list[Any],
         place: int,
     ) -> None:
         self.rows, self.field = rows, field
         self.sql, self.before, self.after = sql, parameters[:place], parameters[place + 1 :]
-        self.compiler = _compiler(rows, field, samples_of(field)[0])
-        self.compiler.as_sql()
+        self.compiler = compiler
         self.compiler.connection = None  # it is that of a thread
 
     def fetch(self, value: Any) -> Iterator[Any]:
@@ -58,13 +59,12 @@ def compile_once(rows: "models.QuerySet[Any]", field: "models.Field[Any, Any]") 
 
     It is compiled for two values, and they must differ in one place alone.
     """
-    (sql, one), (other_sql, other) = (
-        _compiler(rows, field, sample).as_sql() for sample in samples_of(field)
-    )
+    compilers = [_compiler(rows, field, sample) for sample in samples_of(field)]
+    (sql, one), (other_sql, other) = (compiler.as_sql() for compiler in compilers)
     places = [place for place, pair in enumerate(zip(one, other, strict=True)) if len({*pair}) > 1]
     if sql != other_sql or len(places) != 1:
         return None
-    return Compiled(rows, field, sql, list(one), places[0])
+    return Compiled(rows, field, compilers[0], sql, list(one), places[0])
 
 
 def _compiler(rows: Any, field: "models.Field[Any, Any]", value: Any) -> Any:

@@ -5,7 +5,6 @@ long, and since when somebody is known to owe a factor. The start is stored and 
 a change of ``TOTP_GRACE_PERIOD`` holds for everybody at once.
 """
 
-from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -23,13 +22,9 @@ from .exceptions import PolicyUnavailable, TotpRequired
 from .models import Account, Totp, relate, related
 from .moments import today
 
-GROUP = "group:"
+EVERYONE, GROUP = "everyone", "group:"
+COLUMNS = {"staff": "is_staff", "superusers": "is_superuser"}  # words, and what they ask
 IN_GROUP = "is_in_group_that_must_have_totp"  # of a user whom ``with_groups`` has read
-WORDS: dict[str, Callable[[Any], Any]] = {
-    "everyone": lambda user: True,
-    "staff": lambda user: getattr(user, "is_staff", False),
-    "superusers": lambda user: getattr(user, "is_superuser", False),
-}
 
 
 def required_from(user: AbstractBaseUser) -> datetime | None:
@@ -80,7 +75,9 @@ def names(word: str, user: AbstractBaseUser) -> bool:
     """Return whether a word of ``TOTP_REQUIRED_FOR`` names ``user``. A predicate may raise."""
     if is_group(word):
         return _is_in_group(word.removeprefix(GROUP), user)
-    return bool((WORDS.get(word) or import_string(word))(user))
+    if word in COLUMNS:
+        return bool(getattr(user, COLUMNS[word], False))
+    return word == EVERYONE or bool(import_string(word)(user))
 
 
 def is_exempt(account: Account | None) -> bool:

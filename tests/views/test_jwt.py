@@ -14,7 +14,6 @@ from rest_framework.authentication import SessionAuthentication
 from rest_framework.test import APIClient
 from rest_framework.views import APIView
 from rest_framework_simplejwt.serializers import TokenRefreshSerializer
-from rest_framework_simplejwt.settings import api_settings
 from rest_framework_simplejwt.tokens import AccessToken, RefreshToken
 
 from django_totp.auth import generate_challenge_token
@@ -425,16 +424,6 @@ class TestRefresh:
         token = RefreshToken.for_user(user)
         token["user_id"] = "no key of this model"
         assert_error(call("jwt-refresh", {"refresh": str(token)}), 401)
-
-    @pytest.fixture
-    def simplejwt(self, monkeypatch):
-        """Return a function that changes settings of simplejwt."""
-
-        def simplejwt(**values):
-            for name, value in values.items():
-                monkeypatch.setattr(api_settings, name, value)
-
-        return simplejwt
 
     @pytest.mark.parametrize("custom", [False, True], ids=["simplejwt's", "the project's"])
     def test_a_new_password(self, monkeypatch, simplejwt, call, login, user, custom):

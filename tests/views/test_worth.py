@@ -10,7 +10,6 @@ from rest_framework.authentication import SessionAuthentication
 from rest_framework.test import APIClient
 from rest_framework.views import APIView
 from rest_framework_simplejwt.serializers import TokenObtainPairSerializer, TokenRefreshSerializer
-from rest_framework_simplejwt.settings import api_settings
 from rest_framework_simplejwt.tokens import AccessToken, RefreshToken
 
 from django_totp.assurance import assurance_of, new_login
@@ -29,17 +28,6 @@ CLAIMS = ("amr", "auth_time", "acr", "sid")
 def clock(time_machine):
     time_machine.move_to(1_900_000_015, tick=False)
     return time_machine
-
-
-@pytest.fixture
-def simplejwt(monkeypatch):
-    """Return a function that changes settings of simplejwt."""
-
-    def simplejwt(**values):
-        for name, value in values.items():
-            monkeypatch.setattr(api_settings, name, value)
-
-    return simplejwt
 
 
 @pytest.fixture

@@ -10,13 +10,12 @@ from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.utils.module_loading import import_string
 
 from django_totp.conf import conf
-from django_totp.policy import GROUP, WORDS, has_groups, is_group
+from django_totp.policy import COLUMNS, EVERYONE, GROUP, has_groups, is_group
 
 from .project import descends_from, our_views
 from .settings import is_words
 
-# What the user model must know for a word to name anybody.
-ATTRIBUTES = {"staff": "is_staff", "superusers": "is_superuser"}
+WORDS = (EVERYONE, *COLUMNS)
 JWT_AUTHENTICATION = "rest_framework_simplejwt.authentication.JWTAuthentication"
 ASKS = "django_totp.authentication.StandingMixin"
 
@@ -93,7 +92,7 @@ def _lacking(user: Any, word: str) -> str:
     """Return what the user model lacks to be asked by ``word``, or an empty string."""
     if is_group(word):
         return "" if has_groups() else "groups"
-    attribute = ATTRIBUTES.get(word, "")
+    attribute = COLUMNS.get(word, "")
     return "" if not attribute or hasattr(user, attribute) else attribute
 
 

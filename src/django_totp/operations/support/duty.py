@@ -27,8 +27,7 @@ from django_totp.moments import today
 from .numbers import BATCH, flags, group_of, is_column
 from .states import State, in_state
 
-COLUMNS = {"staff": "is_staff", "superusers": "is_superuser"}
-EVERYONE, NOBODY = Q(pk__isnull=False), Q(pk__in=[])
+ALL, NOBODY = Q(pk__isnull=False), Q(pk__in=[])
 ENROLLED, EXEMPT, IN_GRACE, OVERDUE = KINDS = ("enrolled", "exempt", "in_grace", "overdue")
 
 
@@ -88,12 +87,12 @@ def _named(users: QuerySet[Any]) -> Iterator[QuerySet[Any]]:
 
 def _condition(word: str) -> Q | None:
     """Return the condition that those meet whom ``word`` names, or ``None`` if it is Python."""
-    if word == "everyone":
-        return EVERYONE
+    if word == policy.EVERYONE:
+        return ALL
     if policy.is_group(word) and policy.has_groups():
         same = get_user_model()._base_manager.filter(pk=OuterRef("pk"))
         return Q(Exists(same.filter(groups__name=word.removeprefix(policy.GROUP))))
-    column = COLUMNS.get(word, "")
+    column = policy.COLUMNS.get(word, "")
     return Q(**{column: True}) if is_column(column) else None
 
 
