@@ -64,7 +64,8 @@ def ensure_demo_users() -> None:
         user.save()
         return user
 
-    ensure(settings.DEMO_USERNAME, is_superuser=True)
+    ensure(settings.DEMO_USERNAME)
+    ensure(settings.DEMO_ADMIN, is_superuser=True)
     editors, _ = Group.objects.get_or_create(name="editors")
     ensure(settings.DEMO_EDITOR).groups.add(editors)
 
@@ -79,11 +80,16 @@ django-totp example project
   Page       http://{address}/
   Name       {settings.DEMO_USERNAME}
   Password   {settings.DEMO_PASSWORD}
-  Editor     {settings.DEMO_EDITOR} (same password; must set up a second factor)
 
+  Others, with the same password, who must set up a second factor:
+  Editor     {settings.DEMO_EDITOR}
+  Superuser  {settings.DEMO_ADMIN}
+
+  Session    http://{address}/session/
+  Admin      http://{address}/admin/
+  JWT        http://{address}/jwt/
   Tools      http://{address}/tools/
   API docs   http://{address}/api/docs/
-  Admin      http://{address}/admin/ ({settings.DEMO_USERNAME}, same password)
 
 Stop it with Ctrl+C.
 """,

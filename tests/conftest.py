@@ -185,3 +185,11 @@ def login(api: APIClient, password: str) -> Callable[..., Response]:
         return api.post(reverse("jwt-totp-verify"), body, format="json")
 
     return login
+
+
+@pytest.fixture
+def unguarded(settings):
+    """Make it a project without the middleware and the pages: sessions are not looked at."""
+    ours = "django_totp.middleware.SecondFactorMiddleware"
+    settings.MIDDLEWARE = [one for one in settings.MIDDLEWARE if one != ours]
+    settings.ROOT_URLCONF = "tests.unguarded_urls"

@@ -131,7 +131,7 @@ def test_its_requests_are_throttled(door, settings, credentials):
 
 
 def test_the_audit_takes_it_for_asking(door):
-    assert [found.url for found in side_doors()] == ["/admin/login/"]
+    assert not side_doors()
 
 
 def test_the_schema_can_be_made(door):

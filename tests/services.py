@@ -150,7 +150,8 @@ def _find(*packages: str) -> None:
 
 
 FIELD_PACKAGES = (
-    *("axes", "cacheops", "debug_toolbar", "dj_rest_auth", "django_redis", "django_tenants"),
+    *("allauth", "axes", "cacheops", "channels", "debug_toolbar", "grappelli"),
+    *("dj_rest_auth", "django_redis", "django_tenants"),
     *("djangorestframework_camel_case", "djoser", "drf_standardized_errors", "drf_yasg"),
     *("easyaudit", "gevent", "guardian", "gunicorn", "hijack", "jazzmin", "knox", "ninja"),
     *("oauth2_provider", "pymemcache", "sentry_sdk", "silk", "simple_history", "unfold"),

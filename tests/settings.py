@@ -36,6 +36,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django_totp.middleware.SecondFactorMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
 ]
 TEMPLATES = [
@@ -51,6 +52,7 @@ TEMPLATES = [
         },
     }
 ]
+STATIC_URL = "static/"
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework_simplejwt.authentication.JWTAuthentication"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
@@ -61,6 +63,5 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # fast
 ROOT_URLCONF = "tests.urls"
 SECRET_KEY = "only-for-tests-and-long-enough-to-sign-with-HS256"
-STATIC_URL = "static/"
 TOTP_ENCRYPTION_KEY = base64.urlsafe_b64encode(b"32 bytes that are for tests only")
 USE_TZ = True

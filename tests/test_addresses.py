@@ -1,8 +1,9 @@
 """One client has one address, however it is written."""
 
 import pytest
+from rest_framework.throttling import BaseThrottle
 
-from django_totp.addresses import LONGEST, client_address, subnet
+from django_totp.addresses import LONGEST, address_of, client_address, subnet
 
 
 @pytest.mark.parametrize(
@@ -47,3 +48,17 @@ def test_what_is_not_known_is_empty():
 def test_no_more_is_looked_at_than_a_server_could_mean():
     written = "x" * 10**6
     assert client_address(written) == subnet(written) == "x" * LONGEST
+
+
+@pytest.mark.parametrize("proxies", [None, 0, 1, 2, 5])
+@pytest.mark.parametrize("forwarded", [None, "1.2.3.4", "9.9.9.9, 1.2.3.4", "a,b , c,d"])
+def test_it_is_what_rest_framework_takes_for_it(settings, rf, proxies, forwarded):
+    settings.REST_FRAMEWORK = {**settings.REST_FRAMEWORK, "NUM_PROXIES": proxies}
+    headers = {} if forwarded is None else {"HTTP_X_FORWARDED_FOR": forwarded}
+    request = rf.get("/", REMOTE_ADDR="203.0.113.1", **headers)
+    assert address_of(request) == BaseThrottle().get_ident(request)
+
+
+def test_without_rest_framework(settings, rf):
+    del settings.REST_FRAMEWORK
+    assert address_of(rf.get("/", REMOTE_ADDR="203.0.113.1")) == "203.0.113.1"

@@ -7,6 +7,7 @@ import sys
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth import get_user_model
+from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.core.checks import Tags, run_checks
 from django.core.management import call_command
 from django.db import connections
@@ -25,11 +26,15 @@ from rest_framework_simplejwt.tokens import AccessToken, RefreshToken, SlidingTo
 from django_totp.authentication import StandingMixin
 from django_totp.checks.settings import MISTAKES, WEAKNESSES, YEAR
 from django_totp.encryption import MAKE_A_KEY
+from django_totp.middleware import SecondFactorMiddleware
 from django_totp.models import BackupCode
 from django_totp.throttle import TotpThrottle
 from django_totp.views import jwt
 from django_totp.views.api import TotpStatusView
 from tests import services
+
+pytestmark = pytest.mark.usefixtures("unguarded")
+
 
 KEY = b"kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk="  # not a new one: it names tests
 ADMIN_LOGIN = "django.contrib.admin.sites.AdminSite.login"
@@ -738,3 +743,99 @@ def test_none_counts_as_unset(settings, setting):
 def test_an_unset_salt_is_told_at_deploy(settings):
     settings.TOTP_TOKEN_SALT = None
     assert ids(deploy=True) == ["django_totp.W002"]
+
+
+# --- The session face ---
+
+GUARD = "django_totp.middleware.SecondFactorMiddleware"
+DJANGOS = "django.contrib.auth.middleware.AuthenticationMiddleware"
+MODEL_BACKEND = "django.contrib.auth.backends.ModelBackend"
+REMOTE_BACKEND = "django.contrib.auth.backends.RemoteUserBackend"
+
+
+class OwnGuard(SecondFactorMiddleware):
+    pass
+
+
+class OwnDjangos(AuthenticationMiddleware):
+    pass
+
+
+def test_pages_without_the_middleware(settings):
+    settings.ROOT_URLCONF = "tests.urls"
+    [error] = messages()
+    assert error.id == "django_totp.E028"
+    assert error.hint == f"Add {GUARD!r} to MIDDLEWARE, after {DJANGOS!r}."
+
+
+def test_a_guard_without_the_middleware(settings):
+    settings.ROOT_URLCONF = "tests.checks_urls"
+    assert ids() == ["django_totp.E028"]
+    settings.MIDDLEWARE = [DJANGOS, GUARD]
+    assert ids() == ["django_totp.E030"]
+
+
+@pytest.mark.parametrize(
+    ("chain", "is_right"),
+    [
+        ([DJANGOS, GUARD], True),
+        ([DJANGOS, f"{__name__}.OwnGuard"], True),
+        ([f"{__name__}.OwnDjangos", GUARD], True),
+        ([GUARD, DJANGOS], False),
+        ([GUARD], False),
+        (["no.such.Middleware", GUARD], False),
+    ],
+)
+def test_the_place_of_the_middleware(settings, chain, is_right):
+    settings.ROOT_URLCONF, settings.MIDDLEWARE = "tests.urls", chain
+    assert ids() == ([] if is_right else ["django_totp.E029"])
+
+
+def test_no_pages(settings):
+    settings.MIDDLEWARE = [DJANGOS, GUARD]
+    [error] = messages()
+    assert error.id == "django_totp.E030"
+    assert "django_totp.urls.pages" in error.hint
+
+
+def test_broken_urls_are_djangos_to_tell(settings):
+    settings.ROOT_URLCONF, settings.MIDDLEWARE = "no.such.urls", [DJANGOS, GUARD]
+    assert not {"django_totp.E028", "django_totp.E030"} & {*ids()}
+    settings.MIDDLEWARE = []
+    assert "django_totp.E028" not in ids()
+
+
+@pytest.mark.parametrize(
+    ("exempt", "found"),
+    [
+        ([], []),
+        ((REMOTE_BACKEND,), []),
+        (REMOTE_BACKEND, ["django_totp.E031"]),
+        (["x.Y"], ["django_totp.E031"]),
+        ([1], ["django_totp.E031"]),
+        ([MODEL_BACKEND], ["django_totp.W018"]),
+    ],
+)
+def test_exempt_backends(settings, exempt, found):
+    settings.AUTHENTICATION_BACKENDS = [MODEL_BACKEND, REMOTE_BACKEND]
+    settings.TOTP_EXEMPT_BACKENDS = exempt
+    assert ids() == found
+
+
+@pytest.mark.parametrize("rate", ["10", "x/minute", "1/fortnight", 10, "0/minute", ""])
+def test_a_rate_that_only_pages_read(settings, rate):
+    settings.ROOT_URLCONF, settings.MIDDLEWARE = "tests.pages_urls", [DJANGOS, GUARD]
+    settings.TOTP_ADDRESS_THROTTLE_RATE = rate
+    assert ids() == ["django_totp.E018"]
+    settings.TOTP_ADDRESS_THROTTLE_RATE = "601/minute"
+    assert "django_totp.W007" in ids(deploy=True)
+    settings.TOTP_ADDRESS_THROTTLE_RATE = None
+    assert "django_totp.E018" not in ids()
+
+
+def test_an_address_that_only_pages_read(settings):
+    settings.ROOT_URLCONF, settings.MIDDLEWARE = "tests.pages_urls", [DJANGOS, GUARD]
+    settings.REST_FRAMEWORK = {}
+    assert "django_totp.W010" in ids(deploy=True)
+    settings.REST_FRAMEWORK = {"NUM_PROXIES": 0}
+    assert "django_totp.W010" not in ids(deploy=True)

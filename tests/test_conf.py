@@ -26,6 +26,7 @@ SETTINGS = [
     ("TOTP_REAUTHENTICATE_MAX_AGE", 300, 60),
     ("TOTP_REQUIRED_FOR", [], ["everyone"]),
     ("TOTP_GRACE_PERIOD", 0, 86400),
+    ("TOTP_EXEMPT_BACKENDS", [], ["django.contrib.auth.backends.RemoteUserBackend"]),
     ("TOTP_AUDIT_ALLOWED", {}, {"a finding": "a reason"}),
 ]
 

@@ -209,6 +209,7 @@ def test_the_example_of_changed_keys(monkeypatch: pytest.MonkeyPatch) -> None:
         assert resolve_fernet_keys() == tuple(key.encode() for key in keys)
 
 
+@pytest.mark.usefixtures("unguarded")
 def test_the_example_of_the_audit() -> None:
     section = markdown.sections(markdown.read("docs/settings.md"), 3)["TOTP_AUDIT_ALLOWED"]
     [example] = markdown.blocks(section, "python")

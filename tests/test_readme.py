@@ -141,6 +141,64 @@ def test_the_four_steps_make_a_project_that_logs_in(project: Path) -> None:
     assert (project / "pip").read_text().split() == ["install", f"{PROJECT['name']}>={version}"]
 
 
+# Run in a project that has nothing but Django's admin: the section about sessions, as a browser.
+SESSIONS = """
+import re
+import django
+django.setup()
+import pyotp
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.test import Client
+from django.test.utils import setup_test_environment
+from django_totp.models import Totp
+setup_test_environment()
+assert "rest_framework" not in settings.INSTALLED_APPS
+get_user_model().objects.create_superuser("ada", password="pw")
+form = {"username": "ada", "password": "pw", "next": "/admin/"}
+browser = Client()
+print(browser.post("/admin/login/", form)["Location"])
+page = browser.get("/account/two-factor/setup/?next=/admin/").content.decode()
+[secret] = re.findall('name="secret" value="([A-Z2-7]+)"', page)
+code = {"otp_code": pyotp.TOTP(secret).now(), "secret": secret}
+page = browser.post("/account/two-factor/setup/?next=/admin/", code).content.decode()
+print(len(re.findall("<li><code>", page)), "codes,", 'href="/admin/"' in page)
+print(browser.get("/admin/").status_code)
+Totp.objects.update(last_used_step=None)
+browser = Client()
+step = browser.post("/admin/login/", form)["Location"]
+print(step, browser.get("/admin/").status_code)
+print(browser.post(step, code)["Location"], browser.get("/admin/").status_code)
+print(Client().get("/account/two-factor/")["Location"])
+"""
+
+
+@pytest.mark.slow
+def test_its_lines_alone_make_an_admin_that_asks(project: Path) -> None:
+    section = markdown.sections(README, 2)["Sessions and the admin"]
+    settings, urls = markdown.blocks(section, "python")
+    scratch.append(project, "settings", settings)
+    scratch.append(project, "urls", urls)
+    (project / "sessions.py").write_text(SESSIONS)
+    commands = [
+        markdown.blocks(INSTALL, "sh")[0],
+        "python manage.py check --fail-level WARNING",
+        "python manage.py migrate -v 0",
+        "python manage.py totp_audit",
+        "DJANGO_SETTINGS_MODULE=mysite.settings python sessions.py",
+    ]
+    assert "`python manage.py migrate`" in section
+    printed = scratch.run(project, "\n".join(commands)).splitlines()
+    assert printed[-6:] == [
+        "/account/two-factor/setup/?next=%2Fadmin%2F",
+        "10 codes, True",
+        "200",
+        "/account/two-factor/verify/?next=%2Fadmin%2F 302",
+        "/admin/ 200",
+        "/account/login/?next=%2Faccount%2Ftwo-factor%2F",
+    ]
+
+
 @pytest.mark.slow
 def test_the_four_steps_leave_a_project_what_it_has(project: Path) -> None:
     scratch.append(project, "settings", EXISTING_SETTINGS)

@@ -6,7 +6,7 @@ These environment variables change it:
 ``DEMO_DEBUG``          ``0`` turns ``DEBUG``, and with it all that is demo only, off
 ``DEMO_ALLOWED_HOSTS``  further host names, separated by commas
 ``DEMO_THROTTLE_RATE``  requests per endpoint and user (``10/minute``)
-``DEMO_GRACE_PERIOD``   seconds for which editors may still sign in without a factor (``0``)
+``DEMO_GRACE_PERIOD``   seconds for which a sign-in may still lack the factor that it owes (``0``)
 """
 
 import os
@@ -46,8 +46,8 @@ INSTALLED_APPS = [
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
+    "playground",  # before django_totp: its templates/django_totp/base.html is taken
     "django_totp",
-    "playground",
 ]
 
 MIDDLEWARE = [
@@ -57,6 +57,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django_totp.middleware.SecondFactorMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
@@ -73,6 +74,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "playground.context.demo",
             ],
         },
     },
@@ -85,6 +87,10 @@ DATABASES = {
     },
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+LOGIN_URL = "two-factor-login"
+LOGIN_REDIRECT_URL = "session"
+LOGOUT_REDIRECT_URL = "start"
 
 LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"
@@ -106,7 +112,7 @@ TOTP_ISSUER = "django-totp example"
 TOTP_TOKEN_SALT = "example project: challenge token"
 TOTP_THROTTLE_RATE = os.environ.get("DEMO_THROTTLE_RATE", "10/minute")
 TOTP_ADDRESS_THROTTLE_RATE = os.environ.get("DEMO_ADDRESS_THROTTLE_RATE", "60/minute")
-TOTP_REQUIRED_FOR = ["group:editors"]
+TOTP_REQUIRED_FOR = ["group:editors", "superusers"]
 TOTP_GRACE_PERIOD = int(os.environ.get("DEMO_GRACE_PERIOD", "0"))
 
 REST_FRAMEWORK = {
@@ -129,8 +135,9 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_SETTINGS": {"deepLinking": True, "validatorUrl": None},
 }
 
-# Who signs in. Shown on the start page and in the terminal.
+# Who signs in. Shown on the pages and in the terminal.
 
 DEMO_USERNAME = "demo"
+DEMO_ADMIN = "admin"  # a superuser, and so must have a second factor
 DEMO_EDITOR = "editor"  # in the group "editors", and so must have a second factor
 DEMO_PASSWORD = kept(DATA_DIR / "demo_password", make_password)

@@ -2,10 +2,30 @@
 
 from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest
 
 LONGEST = 255  # characters that are looked at: a client may have written them
 NAT64 = IPv6Network("64:ff9b::/96")  # RFC 6052: each is an IPv4 client of its own
 SUBNET = 64  # bits of an IPv6 address that a client is given; the others are its own choice
+
+
+def address_of(request: HttpRequest) -> str:
+    """Return what REST framework takes for the address of a client, whether it is there or not.
+
+    ``REST_FRAMEWORK["NUM_PROXIES"]`` says how many of the forwarding proxies are the project's.
+    """
+    seen: str = request.META.get("REMOTE_ADDR") or ""
+    forwarded: str = request.META.get("HTTP_X_FORWARDED_FOR") or ""
+    proxies: Any = (getattr(settings, "REST_FRAMEWORK", None) or {}).get("NUM_PROXIES")
+    if not forwarded or proxies == 0:
+        return seen
+    if proxies is None:
+        return "".join(forwarded.split())
+    hops = forwarded.split(",")
+    return str(hops[-min(proxies, len(hops))]).strip()
 
 
 def client_address(written: str | None) -> str:

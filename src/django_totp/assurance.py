@@ -139,31 +139,41 @@ def of_claims(claims: Mapping[str, Any], *, at: float | None = None) -> Assuranc
 def of_session(request: Any) -> Assurance:
     """Return what the session of ``request`` states of the user who is signed in by it.
 
-    A session that another view has opened is unknown, and as old as can be.
+    A session that another view has opened is unknown, and as old as can be, unless the
+    middleware saw when that was.
     """
     user: Any = getattr(request, "user", None)
     if not getattr(user, "is_authenticated", False):
         return UNKNOWN
-    told = getattr(request, "session", {}).get(SESSION_KEY)
+    return in_session(getattr(request, "session", {}), user)
+
+
+def in_session(session: Any, user: AbstractBaseUser) -> Assurance:
+    """Return what ``session`` states of ``user``, who is signed in by it."""
+    told = session.get(SESSION_KEY)
     if not isinstance(told, dict) or told.get("user") != str(user.pk):
         return Assurance(time=0)
-    return _stated(told, time.time()) or Assurance(time=0)
+    now = time.time()
+    begun = told.get("auth_time")
+    return _stated(told, now) or Assurance(time=begun if _is_past(begun, now) else 0)
 
 
-def record(request: Any, *methods: str) -> Assurance:
+def record(request: Any, *methods: str, at: float | None = None) -> Assurance:
     """State in the session of ``request`` that its user has just logged in by ``methods``.
 
     They are those of RFC 8176, such as ``"pwd"``, ``"otp"`` or ``"hwk"``. For sessions that
-    another package has opened: with a passkey, say, or for an identity provider.
+    another package has opened: with a passkey, say, or for an identity provider. It was ``at`` so
+    many seconds since the epoch, if not now: one from long ago is no recent one.
     """
-    login = new_login(request.user, *methods)
+    login = new_login(request.user, *methods, at=at)
     keep_in_session(request, login)
     return login
 
 
 def keep_in_session(request: Any, login: Assurance) -> None:
-    """Let the session of ``request`` state ``login`` of its user."""
-    request.session[SESSION_KEY] = {**login.claims, "user": str(request.user.pk)}
+    """Let the session of ``request`` state ``login`` of its user, or only when that was."""
+    claims = login.claims if login.stated else {"auth_time": login.time}
+    request.session[SESSION_KEY] = {**claims, "user": str(request.user.pk)}
 
 
 def new_login(user: AbstractBaseUser, *methods: str, at: float | None = None) -> Assurance:
@@ -198,7 +208,7 @@ def standing(user: AbstractBaseUser, login: Assurance) -> Standing:
 
     Raise PolicyUnavailable if nobody can tell who must have a second factor.
     """
-    if _is_before(login, _earliest(user)):
+    if is_outdated(user, login):
         return Standing.OUTDATED
     totp = totp_of(user)
     if totp is None or not totp.is_enabled:
@@ -206,9 +216,14 @@ def standing(user: AbstractBaseUser, login: Assurance) -> Standing:
     return Standing.GOOD if _suffices(login, totp) else Standing.SECOND_FACTOR
 
 
+def is_outdated(user: AbstractBaseUser, login: Assurance) -> bool:
+    """Return whether ``login`` is, or may be, from before the logins of ``user`` were ended."""
+    return _is_before(login, _earliest(user))
+
+
 def is_ended(user: AbstractBaseUser, login: Assurance) -> bool:
     """Return whether ``login`` is known to be from before the logins of ``user`` were ended."""
-    return bool(login.time) and _is_before(login, _earliest(user))
+    return bool(login.time) and is_outdated(user, login)
 
 
 def judge(user: AbstractBaseUser, login: Assurance) -> None:

@@ -58,9 +58,8 @@ def challenged(
 
 def claims_of(token: object, purpose: str) -> dict[str, Any]:
     """Return what a challenge token says. Its signature is good; nothing else is checked yet."""
-    max_age = conf.TOTP_TOKEN_MAX_AGE if purpose == VERIFY else conf.TOTP_SETUP_MAX_AGE
     try:
-        claims = signing.loads(str(token), salt=conf.TOTP_TOKEN_SALT, max_age=max_age)
+        claims = signing.loads(str(token), salt=conf.TOTP_TOKEN_SALT, max_age=_max_age(purpose))
     except signing.SignatureExpired:
         raise ExpiredChallenge from None
     except (signing.BadSignature, ValueError):
@@ -69,6 +68,15 @@ def claims_of(token: object, purpose: str) -> dict[str, Any]:
     if not is_ours or _signed_at(str(token)) > time.time() + CLOCK_SKEW.total_seconds():
         raise InvalidChallenge
     return dict(claims)
+
+
+def is_over(token: object, purpose: str) -> bool:
+    """Return whether the time of a challenge token is over, whoever has signed it."""
+    try:
+        age = time.time() - _signed_at(str(token))
+    except (IndexError, ValueError):
+        return True
+    return not -CLOCK_SKEW.total_seconds() <= age <= _max_age(purpose)
 
 
 def challenge_subject(token: object, purpose: str = VERIFY) -> str | None:
@@ -80,6 +88,11 @@ def challenge_subject(token: object, purpose: str = VERIFY) -> str | None:
         return str(claims_of(token, purpose)["user_id"])
     except (InvalidChallenge, KeyError):
         return None
+
+
+def _max_age(purpose: str) -> int:
+    """Return for how many seconds a challenge token lives."""
+    return conf.TOTP_TOKEN_MAX_AGE if purpose == VERIFY else conf.TOTP_SETUP_MAX_AGE
 
 
 def _signed_at(token: str) -> int:

@@ -107,6 +107,10 @@ class Conf:
         return self._get("TOTP_GRACE_PERIOD", 0)
 
     @property
+    def TOTP_EXEMPT_BACKENDS(self) -> Sequence[str]:
+        return self._get("TOTP_EXEMPT_BACKENDS", [])
+
+    @property
     def TOTP_AUDIT_ALLOWED(self) -> Mapping[str, str]:
         return self._get("TOTP_AUDIT_ALLOWED", {})
 

@@ -15,7 +15,7 @@ from django.core.exceptions import ObjectDoesNotExist
 from django.dispatch import Signal
 
 from .addresses import client_address
-from .signals import totp_verification_failed
+from .signals import non_totp_login_success, totp_login_success, totp_verification_failed
 
 logger = logging.getLogger("django_totp")
 
@@ -54,6 +54,15 @@ def send(signal: Signal, user: AbstractBaseUser, request: Any, **facts: Any) -> 
     sender = user.__class__  # type() of a lazy request.user is not the class of the user
     with _never_raising():  # Django logs what a receiver raises, and a log may raise as well
         signal.send_robust(sender=sender, request=request, user=user, **facts)
+
+
+def logged_in(user: AbstractBaseUser, request: Any, *, method: str) -> None:
+    """Tell that a login has ended well: by ``"password"`` alone, or by a second factor."""
+    record("login", user, request, method=method)
+    if method == "password":
+        send(non_totp_login_success, user, request)
+    else:
+        send(totp_login_success, user, request, method=method)
 
 
 def refused(user: AbstractBaseUser, request: Any, *, method: str, reason: str) -> None:

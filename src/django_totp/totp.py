@@ -9,6 +9,7 @@ from typing import Any
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import IntegrityError, router, transaction
 from django.utils import timezone
+from django.utils.crypto import constant_time_compare
 from django.views.decorators.debug import sensitive_variables
 
 from . import events, oath, policy, qr, signals, spelling
@@ -77,6 +78,12 @@ class TotpSetup:
 
     @property
     @sensitive_variables()
+    def groups(self) -> str:
+        """Return the secret in groups of four, for typing in."""
+        return " ".join(self.secret[at : at + 4] for at in range(0, len(self.secret), 4))
+
+    @property
+    @sensitive_variables()
     def svg(self) -> str:
         """Return the QR code of the URI as an ``<svg>`` element."""
         return qr.svg(self.otpauth_uri)
@@ -100,6 +107,20 @@ def start_totp_setup(user: AbstractBaseUser, *, request: Any = None) -> TotpSetu
     setup = _start(user)
     events.record("enrollment_started", user, request, method="totp")
     return setup
+
+
+@sensitive_variables("secret")
+def pending_setup(user: AbstractBaseUser, secret: str) -> TotpSetup | None:
+    """Return the setup of the enrollment that is pending, if ``secret`` is the one it handed out.
+
+    So a page that has shown it can show it again, and nobody else learns it.
+    """
+    totp = read(user, has_codes=has_codes())
+    stored = read_secret(totp) if totp is not None and totp.is_pending else None
+    if totp is None or stored is None or not constant_time_compare(stored, secret):
+        return None
+    parameters = {name: getattr(totp, name) for name in ("digits", "period", "algorithm")}
+    return _setup(user, secret, parameters)
 
 
 @sensitive_variables("input_code", "codes")
@@ -264,6 +285,11 @@ def _start(user: AbstractBaseUser) -> TotpSetup:
             last_used_step=None,
             **new,
         )
+    return _setup(user, secret, parameters)
+
+
+@sensitive_variables("secret", "uri")
+def _setup(user: AbstractBaseUser, secret: str, parameters: Mapping[str, Any]) -> TotpSetup:
     uri = oath.provisioning_uri(
         secret, account=name_of(user), issuer=conf.TOTP_ISSUER, **parameters
     )

@@ -120,9 +120,11 @@ class Watch:
         page.on("request", self.request)
 
     def console(self, message: ConsoleMessage) -> None:
-        # Chromium notes each 4xx by itself. Of the API they are answers like others.
+        # Chromium notes each 4xx by itself. Of the API they are answers like others, and of the
+        # pages of a login as well: one that asks for patience is a 429.
         refused = message.text.startswith("Failed to load resource: the server responded")
-        if refused and message.location["url"].startswith(f"{self.url}/api/"):
+        answers = (f"{self.url}/api/", f"{self.url}/account/")
+        if refused and message.location["url"].startswith(answers):
             return
         if message.type in {"error", "warning"}:
             where = message.location["url"]
@@ -143,7 +145,7 @@ def visit(browser: Browser) -> Iterator[Callable[..., Page]]:
     with contextlib.ExitStack() as stack:
         watches = []
 
-        def open_page(site: Site, path: str = "/", *, width: int = 1280, **options) -> Page:
+        def open_page(site: Site, path: str = "/jwt/", *, width: int = 1280, **options) -> Page:
             viewport = {"width": width, "height": 844 if width < 500 else 900}
             context = browser.new_context(base_url=site.url, viewport=viewport, **options)
             stack.callback(context.close)

@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
-pytest.register_assert_rewrite("tests.field.journey")
+pytest.register_assert_rewrite(
+    "tests.field.admin_login", "tests.field.admin_pages", "tests.field.journey"
+)
 
 from tests.field.journey import Person, Send, Shape, through_test_client  # noqa: E402
 

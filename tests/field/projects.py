@@ -19,11 +19,15 @@ PROJECTS: list[tuple[str, dict[str, str]]] = [
     ("history", {}),
     ("easyaudit", {}),
     # Who may do what, and who seems to be whom.
+    ("allauth", {}),
     ("axes", {}),
+    ("channels", {}),
     ("guardian", {}),
     ("hijack", {}),
     ("tenants", {}),
-    # The admin in other clothes.
+    # The admin in its own clothes, and in others.
+    ("admins", {}),
+    ("grappelli", {}),
     ("jazzmin", {}),
     ("unfold", {}),
     # Between us and the database.

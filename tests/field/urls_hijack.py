@@ -1,5 +1,5 @@
 from django.urls import include, path
 
-from tests.urls import urlpatterns as _ours
+from tests.field.urls_sessions import urlpatterns as _ours
 
 urlpatterns = [*_ours, path("hijack/", include("hijack.urls"))]

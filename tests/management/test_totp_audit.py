@@ -10,6 +10,9 @@ from django.urls import path
 from django_totp.management.commands.totp_audit import Command
 from tests.test_checks import ADMIN_LOGIN, urls
 
+pytestmark = pytest.mark.usefixtures("unguarded")
+
+
 ALLOWED = {ADMIN_LOGIN: "Only from the office."}
 
 

@@ -5,6 +5,7 @@
 
 import functools
 import itertools
+import re
 import subprocess
 import sys
 import textwrap
@@ -17,7 +18,10 @@ from django.conf.urls.i18n import i18n_patterns
 from django.contrib import admin, auth
 from django.contrib.admin.views.decorators import staff_member_required
 from django.contrib.auth import alogin, decorators, login
+from django.contrib.auth import views as auth_views
+from django.contrib.auth.backends import BaseBackend, ModelBackend
 from django.contrib.auth.forms import AuthenticationForm
+from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.auth.mixins import LoginRequiredMixin
 from django.contrib.auth.views import LoginView, LogoutView, PasswordResetConfirmView
 from django.core.checks import Tags, run_checks
@@ -51,11 +55,23 @@ from rest_framework_simplejwt.views import (
 
 from django_totp import auth as auth_of_ours
 from django_totp.auth import challenge_if_enabled
-from django_totp.operations.audit import code, doors, side_doors, stale_allowances, view_class
+from django_totp.middleware import SecondFactorMiddleware
+from django_totp.operations.audit import (
+    code,
+    doors,
+    side_doors,
+    stale_allowances,
+    view_class,
+    views_of,
+)
+from django_totp.tokens import token_pair
 from django_totp.views.api import TotpStatusView
 from django_totp.views.jwt import JWTCreateView, JWTTotpVerifyView
 from tests import markdown
 from tests.test_checks import urls
+
+pytestmark = pytest.mark.usefixtures("unguarded")
+
 
 ADMIN_LOGIN = "django.contrib.admin.sites.AdminSite.login"
 DJANGO_LOGIN = "django.contrib.auth.views.LoginView"
@@ -1022,6 +1038,310 @@ def test_middleware_that_logs_in(settings):
     settings.ROOT_URLCONF = urls()
     settings.MIDDLEWARE = [f"{__name__}.{name}" for name in names]
     assert found() == [("*", own(OwnMiddleware))]
+    settings.MIDDLEWARE += [AUTHENTICATION, OURS]
+    assert found() == []
+
+
+# --- The middleware that closes the doors to a session ---
+
+AUTHENTICATION = "django.contrib.auth.middleware.AuthenticationMiddleware"
+OURS = "django_totp.middleware.SecondFactorMiddleware"
+MODEL_BACKEND = "django.contrib.auth.backends.ModelBackend"
+SESSION_DOORS = [
+    "allauth.account.views.LoginView",
+    "allauth.socialaccount.providers.oauth2.views.OAuth2CallbackView",
+    "django.contrib.auth.views.PasswordResetConfirmView",
+    "djangosaml2.views.AssertionConsumerServiceView",
+    "mozilla_django_oidc.views.OIDCAuthenticationCallbackView",
+    "sesame.views.LoginView",
+]
+TOKEN_DOORS = [
+    "djoser.views.TokenCreateView",
+    "graphene_django.views.GraphQLView",
+    "knox.views.LoginView",
+    "oauth2_provider.views.base.TokenView",
+    "rest_framework.authtoken.views.ObtainAuthToken",
+    "rest_framework_simplejwt.views.TokenObtainPairView",
+]
+
+
+class OwnAuthentication(AuthenticationMiddleware):
+    pass
+
+
+class OwnSecondFactor(SecondFactorMiddleware):
+    pass
+
+
+@pytest.fixture
+def guarded(settings):
+    settings.MIDDLEWARE = [AUTHENTICATION, OURS]
+
+
+@pytest.mark.parametrize("name", SESSION_DOORS)
+def test_a_door_to_a_session_is_closed(mount, settings, name):
+    mount(named(name, post_reset_login=True))
+    assert found() == [("/", f"{__name__}.Own")]
+    settings.MIDDLEWARE = [AUTHENTICATION, OURS]
+    assert found() == []
+
+
+@pytest.mark.parametrize("name", TOKEN_DOORS)
+def test_a_door_to_a_token_stays_open(mount, guarded, name):
+    mount(named(name))
+    [finding] = side_doors()
+    assert finding.view == f"{__name__}.Own"
+    assert OURS not in finding.hint
+
+
+def test_the_login_of_an_admin_site_is_closed(mount, guarded):
+    mount(path("admin/", Site().urls), path("default/", admin.site.urls))
+    assert found() == []
+
+
+@pytest.mark.parametrize(("client", "is_door"), [("browser", False), ("app", True)])
+def test_a_headless_login_is_closed_where_its_session_is_in_a_cookie(
+    mount, guarded, client, is_door
+):
+    view = view_class(named("allauth.headless.account.views.LoginView", client=None))
+    mount(view.as_view(client=client))
+    assert bool(found()) is is_door
+
+
+@pytest.mark.parametrize("name", ["views.LoginView", "registration.views.SocialLoginView"])
+@pytest.mark.parametrize(
+    ("chosen", "is_door"),
+    [
+        ({}, True),
+        ({"TOKEN_MODEL": "some.Token"}, True),
+        ({"TOKEN_MODEL": None, "USE_JWT": True}, True),
+        ({"TOKEN_MODEL": None}, False),
+    ],
+)
+def test_dj_rest_auth_is_closed_where_it_has_no_tokens(
+    mount, settings, guarded, name, chosen, is_door
+):
+    settings.REST_AUTH = chosen
+    mount(named(f"dj_rest_auth.{name}"))
+    assert bool(found()) is is_door
+    del settings.REST_AUTH
+    assert found()
+
+
+def test_what_asks_with_no_session_stays_open(mount, settings, guarded):
+    mount(path("a/", BasicView.as_view()), path("b/", OwnCreate.as_view()))
+    assert found() == [
+        ("/a/", own(BasicView)),
+        ("/b/", own(OwnCreate)),
+    ]
+
+
+def with_session_and_token(request):
+    login(request, request.user)
+    return Response(RefreshToken.for_user(request.user))
+
+
+def with_session_and_pair(request):
+    login(request, request.user)
+    return Response(token_pair(request.user, "pwd"))
+
+
+class LoginWithToken(LoginView):
+    def form_valid(self, form):
+        self.token = RefreshToken.for_user(form.get_user())
+        return super().form_valid(form)
+
+
+class FormWithToken(FormView):
+    form_class = AuthenticationForm
+
+    def form_valid(self, form):
+        return Response(RefreshToken.for_user(form.get_user()))
+
+
+class FormAndSerializer(CredentialView):
+    form_class = AuthenticationForm
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        by_login,
+        by_alogin,
+        by_helper,
+        by_api_view,
+        ByFormValid.as_view(),
+        Actions.as_view({"post": "create"}),
+        FormView.as_view(form_class=OwnForm),
+    ],
+)
+def test_a_view_of_the_project_that_opens_a_session_is_closed(mount, guarded, view):
+    mount(path("", view))
+    assert found() == []
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        by_refresh_token,
+        by_serializer,
+        with_session_and_token,
+        with_session_and_pair,
+        LoginWithToken.as_view(),
+        FormWithToken.as_view(),
+        FormAndSerializer.as_view(),
+        CredentialView.as_view(),
+    ],
+)
+def test_a_view_of_the_project_that_makes_tokens_stays_open(mount, guarded, view):
+    mount(path("", view))
+    [finding] = side_doors()
+    assert OURS not in finding.hint
+
+
+def test_a_view_that_makes_its_token_after_the_second_step_is_closed(mount, guarded):
+    class TokenAtTheEnd(LoginView):
+        def form_valid(self, form):
+            challenge = challenge_if_enabled(form.get_user())
+            return challenge or Response(RefreshToken.for_user(form.get_user()))
+
+    mount(TokenAtTheEnd.as_view())
+    assert found() == []
+
+
+@pytest.mark.parametrize(
+    ("middleware", "is_closed"),
+    [
+        ([AUTHENTICATION, "no.such.Middleware", OURS], True),
+        ([f"{__name__}.OwnAuthentication", f"{__name__}.OwnSecondFactor"], True),
+        ([OURS, AUTHENTICATION, OURS], True),
+        ([OURS, AUTHENTICATION], False),
+        ([OURS], False),
+        ([AUTHENTICATION, f"{__name__}.function_middleware"], False),
+        ([AUTHENTICATION, "broken_when_imported.Middleware"], False),
+    ],
+)
+def test_the_middleware_closes_in_its_place(settings, monkeypatch, tmp_path, middleware, is_closed):
+    (tmp_path / "broken_when_imported.py").write_text("raise RuntimeError")
+    monkeypatch.syspath_prepend(tmp_path)
+    settings.ROOT_URLCONF = urls(path("login/", LoginView.as_view()))
+    settings.MIDDLEWARE = middleware
+    assert (found() == []) is is_closed
+
+
+def test_without_the_middleware_the_hint_begins_with_it(mount):
+    mount(LoginView.as_view(), path("reset/", ResetThatLogsIn.as_view()), path("own/", by_login))
+    login, reset, by_code = (finding.hint for finding in side_doors())
+    add = (
+        f"Add '{OURS}' to MIDDLEWARE, after AuthenticationMiddleware, and "
+        'include("django_totp.urls.pages") in the URLs. Or '
+    )
+    assert login == by_code
+    assert login.startswith(f"{add}remove it, or ask for the second factor in a subclass (")
+    assert login.endswith("that declares asks_second_factor = True.")
+    assert reset == f"{add}leave post_reset_login off."
+
+
+class ResetThatLogsIn(PasswordResetConfirmView):
+    post_reset_login = True
+
+
+def test_a_middleware_in_the_wrong_place_is_told_to_move(mount, settings):
+    settings.MIDDLEWARE = [OURS, AUTHENTICATION]
+    mount(LoginView.as_view())
+    [finding] = side_doors()
+    assert finding.hint.startswith(
+        f"Move '{OURS}' in MIDDLEWARE, to a place after AuthenticationMiddleware. Or remove it,"
+    )
+
+
+class ByMail(BaseBackend):
+    def authenticate(self, request, email=None, secret=None):
+        user = self.get_user(email)
+        return user if user.check_password(secret) else None
+
+
+class OutOfSight(ModelBackend):
+    def authenticate(self, request, username=None, password=None):
+        return self.directory.find(username, password)
+
+
+class ByHelper(ModelBackend):
+    def authenticate(self, request, **credentials):
+        return self.directory.find(credentials["username"], credentials["password"])
+
+
+class OfADirectory(BaseBackend):
+    """As django-auth-ldap: it takes passwords, and none of this database."""
+
+    authenticate = OutOfSight.authenticate
+
+
+class OfAProvider(ModelBackend):
+    def authenticate(self, request, **kwargs):
+        return self.get_user(kwargs["claims"])
+
+
+class Passes(OfAProvider):
+    def authenticate(self, request, **kwargs):
+        return super().authenticate(request, **kwargs)
+
+
+class PassesToDjango(ModelBackend):
+    def authenticate(self, request, **kwargs):
+        return super().authenticate(request, **kwargs)
+
+
+@pytest.mark.parametrize(
+    ("backend", "is_closed"),
+    [
+        (MODEL_BACKEND, False),
+        ("django.contrib.auth.backends.AllowAllUsersModelBackend", False),
+        (f"{__name__}.ByMail", False),
+        (f"{__name__}.OutOfSight", False),
+        (f"{__name__}.ByHelper", False),
+        (f"{__name__}.PassesToDjango", False),
+        ("django.contrib.auth.backends.RemoteUserBackend", True),
+        (f"{__name__}.OfADirectory", True),
+        (f"{__name__}.OfAProvider", True),
+        (f"{__name__}.Passes", True),
+        (f"{__name__}.Instance", True),
+        ("no.such.Backend", True),
+        (f"{__name__}.urls", True),
+        (1, True),
+    ],
+)
+def test_an_exempt_backend_that_takes_passwords_opens_the_doors(
+    mount, settings, guarded, backend, is_closed
+):
+    settings.TOTP_EXEMPT_BACKENDS = [backend]
+    mount(LoginView.as_view(), path("jwt/", TokenObtainPairView.as_view()))
+    *session, token = side_doors()
+    assert [finding.view for finding in session] == ([] if is_closed else [DJANGO_LOGIN])
+    assert all(
+        finding.hint.startswith(
+            f"Take {backend} out of TOTP_EXEMPT_BACKENDS. It takes passwords, and the middleware "
+            "asks its sessions for nothing. Or remove it,"
+        )
+        for finding in session
+    )
+    assert "TOTP_EXEMPT_BACKENDS" not in token.hint
+
+
+@pytest.mark.parametrize(
+    ("exempt", "is_closed"),
+    [(None, True), ((), True), (1, True), (MODEL_BACKEND, False), ({MODEL_BACKEND}, False)],
+)
+def test_a_malformed_list_of_exempt_backends(mount, settings, guarded, exempt, is_closed):
+    settings.TOTP_EXEMPT_BACKENDS = exempt
+    mount(LoginView.as_view())
+    assert (found() == []) is is_closed
+
+
+def test_an_allowance_of_a_closed_door_is_stale(settings, guarded):
+    settings.TOTP_AUDIT_ALLOWED = {ADMIN_LOGIN: "Only from the office."}
+    assert side_doors() == []
+    assert stale_allowances() == [ADMIN_LOGIN]
 
 
 # --- The password grant of django-oauth-toolkit ---
@@ -1193,6 +1513,12 @@ def test_a_view_that_cannot_be_looked_at(mount, settings, make, name, error):
     assert side_doors() == [login]
 
 
+def test_what_cannot_be_looked_at_is_none_of_the_views_that_are_sought(mount):
+    mount(path("odd/", Endless()), path("login/", LoginView.as_view()))
+    assert [view.cls for view in views_of(DJANGO_LOGIN)] == [LoginView]
+    assert [view.cls for view in views_of("django.contrib.auth.views")] == [LoginView]
+
+
 @pytest.mark.parametrize(
     "decorate", [functools.partial, never_cache, lambda view: never_cache(functools.partial(view))]
 )
@@ -1324,44 +1650,62 @@ def test_only_the_deploy_check_warns():
     assert not any(message.id == "django_totp.W011" for message in run_checks())
 
 
-# --- The example of the documentation ---
+# --- The documentation ---
+
+PAGE = "docs/side-doors.md"
+# How the modules of a package begin, of those whose ways in the page calls by name.
+ROWS = {
+    "Django": "django.contrib.",
+    "Django REST Framework": "rest_framework.",
+    "simplejwt": "rest_framework_simplejwt.",
+    "djoser": "djoser.",
+    "dj-rest-auth": "dj_rest_auth.",
+    "knox": "knox.",
+    "social-auth-app-django": "social_django.",
+    "django-oauth-toolkit": "oauth2_provider.",
+    "django-sesame": "sesame.",
+    "djangosaml2": "djangosaml2.",
+    "graphene-django, strawberry": "graphene_django.",
+}
+
+DOCUMENTED = markdown.rows(markdown.sections(markdown.read(PAGE), 2)["What is known"])
 
 
-@pytest.fixture
-def two_steps(settings):
-    """Mount the login of the documentation, and return it."""
-    section = markdown.sections(markdown.read("docs/side-doors.md"), 2)["What to do with a finding"]
-    [example] = markdown.blocks(section, "python")
-    names = markdown.run(example, __name__="example")
-    first, second = names["TwoStepLoginView"], names["login_code"]
-    templates = {"registration/login.html": "", "login_code.html": "{{ error.code }}"}
-    loader = ("django.template.loaders.locmem.Loader", templates)
-    settings.TEMPLATES = [{**settings.TEMPLATES[0], "APP_DIRS": False}]
-    settings.TEMPLATES[0]["OPTIONS"] = {"loaders": [loader]}
-    settings.LOGIN_REDIRECT_URL = "/in/"
-    settings.ROOT_URLCONF = urls(
-        path("login/", first.as_view()), path("code/", second, name="login-code")
-    )
-    return first
+def test_the_documented_line_closes_the_admin(settings):
+    line, _ = markdown.blocks(markdown.sections(markdown.read(PAGE), 2)["Two lines"], "python")
+    assert found() == [("/admin/login/", ADMIN_LOGIN)]
+    settings.MIDDLEWARE = markdown.run(line, MIDDLEWARE=[*settings.MIDDLEWARE])["MIDDLEWARE"]
+    assert found() == []
 
 
-def test_the_documented_login_asks(two_steps, client, enrolled_user, password, secret, otp):
-    assert side_doors() == []
-    credentials = {"username": enrolled_user.get_username(), "password": password}
-    assert client.post("/login/", credentials).headers["Location"] == "/code/"
-    assert "_auth_user_id" not in client.session
-    assert client.get("/code/").status_code == 200
-    refused = client.post("/code/", {"otp_code": "no code"})
-    assert refused.content == b"invalid_totp_code"
-    assert "_auth_user_id" not in client.session
-    assert client.post("/code/", {"otp_code": otp(secret)}).headers["Location"] == "/in/"
-    assert client.session["_auth_user_id"] == str(enrolled_user.pk)
+def test_the_documented_pages_can_be_included(settings, guarded):
+    pytest.importorskip("django_totp.urls.pages")
+    _, line = markdown.blocks(markdown.sections(markdown.read(PAGE), 2)["Two lines"], "python")
+    settings.ROOT_URLCONF = urls(*markdown.run(line, urlpatterns=[])["urlpatterns"])
+    assert found() == []
 
 
-def test_the_documented_login_of_a_user_without_a_second_factor(two_steps, client, user, password):
-    credentials = {"username": user.get_username(), "password": password}
-    assert client.post("/login/", credentials).headers["Location"] == "/in/"
-    assert client.session["_auth_user_id"] == str(user.pk)
+def test_the_documented_mixin(mount, guarded):
+    mixins = pytest.importorskip("django_totp.mixins")
+    [header] = re.findall(r"`(class LoginView\(.+?\))`", markdown.sentences(PAGE))
+    names = {"TwoStepMixin": mixins.TwoStepMixin, "auth_views": auth_views}
+    mount(markdown.run(f"{header}: pass", **names)["LoginView"].as_view())
+    assert found() == []
+
+
+@pytest.mark.parametrize(("package", "session", "token"), DOCUMENTED)
+def test_the_documented_ways_in(package, session, token):
+    """What stands in the column of sessions opens nothing else, and the reverse."""
+    known = {
+        name.rpartition(".")[2] if not name.endswith("AdminSite.login") else "AdminSite.login": door
+        for name, door in doors.DOORS.items()
+        if door and name.startswith(ROWS.get(package, "no package"))
+    }
+    for cell, is_session in ((session, True), (token, False)):
+        for name in filter(known.get, re.findall(r"`([\w.]+)`", cell)):
+            assert known[name].opens_session(SimpleNamespace()) is is_session
+            known.pop(name)
+    assert not known
 
 
 # --- What is not imported ---

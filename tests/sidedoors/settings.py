@@ -1,6 +1,7 @@
 """Settings of the project with all side doors.
 
-``SIDE_DOORS=open`` also turns on the settings that open more of them.
+``SIDE_DOORS=open`` also turns on the settings that open more of them, ``SIDE_DOORS=asked`` those
+and the middleware that closes the doors to a session.
 """
 
 import base64
@@ -72,11 +73,14 @@ SECRET_KEY = "only-for-tests-and-long-enough-to-sign-with-HS256"
 TOTP_ENCRYPTION_KEY = base64.urlsafe_b64encode(b"32 bytes that are for tests only")
 USE_TZ = True
 
-if os.environ.get("SIDE_DOORS") == "open":
+if os.environ.get("SIDE_DOORS") in ("open", "asked"):
     ACCOUNT_LOGIN_BY_CODE_ENABLED = True
     ACCOUNT_LOGIN_ON_PASSWORD_RESET = True
     MIDDLEWARE += ["sesame.middleware.AuthenticationMiddleware"]
     REST_FRAMEWORK = {}  # REST framework's own default takes a password with each request
+if os.environ.get("SIDE_DOORS") == "asked":
+    MIDDLEWARE += ["django_totp.middleware.SecondFactorMiddleware"]
+    TOTP_EXEMPT_BACKENDS = list(filter(None, [os.environ.get("EXEMPT_BACKEND")]))
 if os.environ.get("SIDE_DOORS") == "social only":
     SOCIALACCOUNT_ONLY = True
     ACCOUNT_EMAIL_VERIFICATION = "none"  # as allauth asks for

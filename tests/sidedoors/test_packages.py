@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from django_totp.operations.audit import doors, urlconf
+from django_totp.operations.audit import closing, doors, urlconf
 from tests import services
 
 ROOT = Path(__file__).parents[2]
@@ -125,8 +125,24 @@ KNOWN = {
     *doors.ASKING,
     *doors.AUTHENTICATED,
     *(doors.API_VIEW, doors.BASIC, doors.NINJA_BASIC, doors.NINJA_VIEW, doors.OUR_VIEW),
+    *doors.TOKEN_MAKERS,
+    *(closing.AUTHENTICATION, closing.MODEL_BACKEND, closing.OURS),
     *urlconf.LOGIN_DECORATORS,
     *urlconf.LOGIN_MIXINS,
+}
+CLOSED_BY_THE_MIDDLEWARE = {
+    *("allauth.account.views.ConfirmLoginCodeView", "allauth.account.views.LoginView"),
+    *("allauth.account.views.PasswordResetFromKeyView", OAUTH2),
+    "allauth.socialaccount.providers.facebook.views.LoginByTokenView",
+    "allauth.socialaccount.providers.google.views.LoginByTokenView",
+    "allauth.socialaccount.providers.oauth.views.OAuthCallbackView",
+    *("django.contrib.admin.sites.AdminSite.login", f"{OWN}.OwnSite.login"),
+    *(f"{AUTH}.LoginView", f"{AUTH}.PasswordResetConfirmView", f"{OWN}.OwnReset"),
+    "djangosaml2.views.AssertionConsumerServiceView",
+    "mozilla_django_oidc.views.OIDCAuthenticationCallbackView",
+    *("sesame.middleware.AuthenticationMiddleware", "sesame.views.LoginView"),
+    f"{OWN}.OwnSesameLogin",
+    *("social_django.views.complete", f"{OPERATIONS}.open_session"),
 }
 SHUT_BY_SETTINGS = {
     *("allauth.account.views.LoginView", f"{HEADLESS}.LoginView"),
@@ -161,9 +177,35 @@ def test_names_the_doors_that_settings_open():
     assert audit(SIDE_DOORS="open") == Counter(FOUND + OPENED_BY_SETTINGS)
 
 
+def test_names_no_doors_to_a_session_that_the_middleware_closes():
+    remaining = [
+        (url, view)
+        for url, view in FOUND + OPENED_BY_SETTINGS
+        if view not in CLOSED_BY_THE_MIDDLEWARE and not url.startswith("/headless/browser/")
+    ]
+    assert audit(SIDE_DOORS="asked") == Counter(remaining)
+
+
 def test_names_no_doors_that_settings_shut():
     found = audit(SIDE_DOORS="social only")
     assert found == Counter(door for door in FOUND if door[1] not in SHUT_BY_SETTINGS)
+
+
+@pytest.mark.parametrize(
+    ("backend", "takes"),
+    [
+        ("allauth.account.auth_backends.AuthenticationBackend", True),
+        ("axes.backends.AxesStandaloneBackend", False),
+        ("django.contrib.auth.backends.ModelBackend", True),
+        ("djangosaml2.backends.Saml2Backend", False),
+        ("mozilla_django_oidc.auth.OIDCAuthenticationBackend", False),
+        ("sesame.backends.ModelBackend", False),
+        ("social_core.backends.github.GithubOAuth2", False),
+    ],
+)
+def test_which_exempt_backends_take_passwords(backend, takes):
+    audited = audit(SIDE_DOORS="asked", EXEMPT_BACKEND=backend)
+    assert (("/admin/login/", "django.contrib.admin.sites.AdminSite.login") in audited) is takes
 
 
 @pytest.mark.parametrize("name", sorted(KNOWN))

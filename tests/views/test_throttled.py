@@ -11,6 +11,7 @@ from rest_framework.throttling import BaseThrottle
 from rest_framework_simplejwt.settings import api_settings
 from rest_framework_simplejwt.tokens import AccessToken, RefreshToken
 
+from django_totp import spelling
 from django_totp.auth import generate_challenge_token
 from django_totp.views import throttled
 from django_totp.views.api import TotpConfirmView
@@ -193,13 +194,13 @@ class TestFirstStep:
     def test_a_long_name_takes_no_time_to_fold(self, monkeypatch):
         looked_at = []
         monkeypatch.setattr(
-            throttled.unicodedata, "normalize", lambda _, text: looked_at.append(text) or text
+            spelling.unicodedata, "normalize", lambda _, text: looked_at.append(text) or text
         )
-        assert throttled.folded("a" + "\u0301\u0323" * 30_000) == "a"
-        assert len(looked_at[0]) == throttled.LONGEST_NAME
+        assert spelling.folded("a" + "\u0301\u0323" * 30_000) == "a"
+        assert len(looked_at[0]) == spelling.LONGEST_NAME
 
     def test_names_without_letters_differ(self):
-        assert throttled.folded("--") != throttled.folded("++")
+        assert spelling.folded("--") != spelling.folded("++")
 
 
 class TestSecondStep:

@@ -6,6 +6,6 @@ our views, where a project includes their URLs. Only ``database`` looks at rows,
 is told which databases to check.
 """
 
-from . import database, policy, project, settings, tokens
+from . import database, policy, project, sessions, settings, tokens
 
-__all__ = ["database", "policy", "project", "settings", "tokens"]
+__all__ = ["database", "policy", "project", "sessions", "settings", "tokens"]

@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 from django.apps import apps
+from django.conf import settings
 from django.core.cache import caches
 from django.core.cache.backends.db import DatabaseCache
 from django.core.cache.backends.dummy import DummyCache
@@ -13,6 +14,7 @@ from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.db import connections, router
 from django.db.models import DO_NOTHING, PROTECT, RESTRICT
 
+from django_totp import rates
 from django_totp.conf import conf
 from django_totp.models import BackupCode, Totp
 from django_totp.operations.audit import Finding, View, side_doors, views_of
@@ -49,8 +51,8 @@ def check_throttle_rate(**kwargs: Any) -> list[CheckMessage]:
             hint=hint,
             id="django_totp.E018",
         )
-        for setting, throttle in _our_throttles().items()
-        if _requests_per_second(throttle) <= 0
+        for setting, rate in _our_rates().items()
+        if rate <= 0
     ]
 
 
@@ -64,15 +66,15 @@ def check_weak_throttle_rate(**kwargs: Any) -> list[CheckMessage]:
             hint=hint,
             id="django_totp.W007",
         )
-        for setting, throttle in _our_throttles().items()
-        if _requests_per_second(throttle) > WEAK_RATES[setting][1]
+        for setting, rate in _our_rates().items()
+        if rate > WEAK_RATES[setting][1]
     ]
 
 
 @register(Tags.security, deploy=True)
 def check_cache(**kwargs: Any) -> list[CheckMessage]:
     reason = _why_it_is_loose()
-    if not reason or all(getattr(conf, setting) is None for setting in _our_throttles()):
+    if not reason or all(getattr(conf, setting) is None for setting in _our_rates()):
         return []
     message = f"The throttle counts in the default cache, and {reason}."
     hint = "Use a cache that all processes share, such as RedisCache or PyMemcacheCache."
@@ -119,9 +121,12 @@ def check_foreign_keys(**kwargs: Any) -> list[CheckMessage]:
 
 @register(Tags.security, deploy=True)
 def check_proxies(**kwargs: Any) -> list[CheckMessage]:
-    if all(view.settings.NUM_PROXIES is not None for view in our_views()):
+    proxies = [view.settings.NUM_PROXIES for view in our_views()]
+    if _our_pages():
+        proxies.append((getattr(settings, "REST_FRAMEWORK", None) or {}).get("NUM_PROXIES"))
+    if None not in proxies:
         return []
-    message = "REST framework takes a client's address from a header that the client can write."
+    message = "A client's address is taken from a header that the client can write."
     hint = (
         "Set REST_FRAMEWORK['NUM_PROXIES'] to the number of proxies in front of the application, "
         "0 if there is none."
@@ -159,6 +164,29 @@ def _our_installed_views() -> list[View]:
         return list(views_of("django_totp.views.base.TotpView"))
     except Exception:
         return []  # the URLs are broken: Django reports that
+
+
+def _our_pages() -> list[View]:
+    try:
+        return list(views_of("django_totp.views.pages.base.Page"))
+    except Exception:
+        return []  # the URLs are broken: Django reports that
+
+
+def _our_rates() -> dict[str, float]:
+    """Return the requests per second that our views and pages let pass, by setting."""
+    names = WEAK_RATES if _our_pages() else ()
+    of_pages = {setting: _per_second(getattr(conf, setting)) for setting in names}
+    throttles = _our_throttles().items()
+    return of_pages | {setting: _requests_per_second(throttle) for setting, throttle in throttles}
+
+
+def _per_second(rate: Any) -> float:
+    """Return ``rate`` as our pages read it: 0 for nonsense, infinity where it is off."""
+    try:
+        return math.inf if rate is None else rates.parse(rate).requests / rates.parse(rate).seconds
+    except Exception:
+        return 0
 
 
 def _relations_to(model: Any) -> list[Any]:

@@ -4,7 +4,7 @@ from typing import Any, cast
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
-from django.db.models import Count, Model, Q
+from django.db.models import Model
 from django.utils.translation import gettext_lazy as _
 from rest_framework import status
 from rest_framework.exceptions import AuthenticationFailed
@@ -13,7 +13,6 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from django_totp.accounts import HAS_CODES, account_by, join, named_in
-from django_totp.adoption import give_digests, has_codes, lacks_digests
 from django_totp.assurance import (
     Assurance,
     assurance_of,
@@ -21,7 +20,7 @@ from django_totp.assurance import (
     is_ended,
     keep_in_session,
 )
-from django_totp.attempts import Proof, forget_ahead, read, read_ahead
+from django_totp.attempts import Proof, forget_ahead, read_ahead
 from django_totp.backup_code_utils import rotate_backup_codes
 from django_totp.conf import conf
 from django_totp.exceptions import LoginOutdated
@@ -35,6 +34,7 @@ from django_totp.serializers import (
     TotpCreateResponse,
     TotpStatusResponse,
 )
+from django_totp.status import status_of
 from django_totp.totp import confirm_totp_setup, disable_totp, start_totp_setup
 from django_totp.users import is_active
 
@@ -101,7 +101,7 @@ class SignedInView(TotpView):
 class TotpStatusView(SignedInView):
     @shows(200, TotpStatusResponse)
     def get(self, request: Request) -> Response:
-        return Response(TotpStatusResponse(_status(self.user)).data)
+        return Response(TotpStatusResponse(status_of(self.user)).data)
 
 
 class TotpCreateView(SignedInView):
@@ -160,20 +160,3 @@ def _named_by(user: Any, token: Any) -> tuple[str, Any]:
     claims = getattr(token, "payload", None)
     named = named_in(claims) if isinstance(claims, dict) else None
     return named or ("pk", user.pk if isinstance(user, get_user_model()) else None)
-
-
-def _status(user: AbstractBaseUser) -> dict[str, Any]:
-    usable = Q(backup_codes__is_used=False, backup_codes__digest__isnull=False)
-    unused = Count("backup_codes", filter=usable)
-    totp = read(user, unused=unused, has_codes=has_codes(), has_undigested=lacks_digests())
-    if totp is not None and totp.has_undigested:  # as processes of 1.1.x make them
-        give_digests(totp)
-        totp = read(user, unused=unused)
-    current = totp if totp is not None and (totp.is_enabled or totp.is_pending) else None
-    return {
-        "is_totp_enabled": current is not None and current.is_enabled,
-        "is_pending": current is not None and current.is_pending,
-        "created_at": current and current.created_at,
-        "confirmed_at": current and current.confirmed_at,
-        "backup_codes_remaining": vars(current)["unused"] if current else 0,
-    }

@@ -14,7 +14,7 @@ from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from django_totp import events, signals
+from django_totp import events
 from django_totp.assurance import Assurance, new_login
 from django_totp.auth import (
     NextStep,
@@ -33,11 +33,11 @@ from django_totp.serializers import (
     TokenPairResponse,
     TotpCreateResponse,
 )
+from django_totp.spelling import LONGEST_NAME, folded
 from django_totp.throttle import Subject
 from django_totp.users import is_active
 
 from .base import TotpView, shows
-from .throttled import LONGEST_NAME, folded
 
 
 class LoginView(TotpView):
@@ -84,8 +84,7 @@ class PasswordView(LoginView):
         if step.challenge:
             return Response({"is_totp_enabled": True, "totp_challenge_token": step.challenge})
         tokens = self.sign_in(user, new_login(user, "pwd", at=started))
-        events.record("login", user, request, method="password")
-        events.send(signals.non_totp_login_success, user, request)
+        events.logged_in(user, request, method="password")
         return Response({"is_totp_enabled": False, **tokens, **_grace(step)})
 
     def _authenticate(self, request: Request) -> AbstractBaseUser:
@@ -106,7 +105,8 @@ class SecondFactorView(ChallengedView):
             data.pop(self.challenge_field), **data, may_sign_in=self.may_sign_in, request=request
         )
         tokens = self.sign_in(user, new_login(user, "pwd", "otp", at=started))
-        _tell(user, request, "backup_code" if "backup_code" in data else "totp")
+        method = "backup_code" if "backup_code" in data else "totp"
+        events.logged_in(user, request, method=method)
         return Response(tokens)
 
 
@@ -137,7 +137,7 @@ class OwedConfirmationView(ChallengedView):
             request=request,
         )
         tokens = self.sign_in(user, login)
-        _tell(user, request, "totp")
+        events.logged_in(user, request, method="totp")
         return Response({"backup_codes": codes, **tokens})
 
 
@@ -146,12 +146,6 @@ def _grace(step: NextStep) -> dict[str, str]:
         return {}
     begin = step.required_from.isoformat(timespec="seconds")
     return {"totp_required_from": begin.replace("+00:00", "Z")}
-
-
-def _tell(user: AbstractBaseUser, request: Request, method: str) -> None:
-    """Tell that a login with a second factor has ended well."""
-    events.record("login", user, request, method=method)
-    events.send(signals.totp_login_success, user, request, method=method)
 
 
 def _as_in_forms(credentials: dict[str, str]) -> dict[str, str]:

@@ -1,6 +1,5 @@
 """Whom a request counts for, and which requests count for nobody."""
 
-import unicodedata
 from typing import Any
 
 from django.http import HttpRequest
@@ -18,8 +17,6 @@ from django_totp.throttle import (
     TotpThrottle,
     TotpUserThrottle,
 )
-
-LONGEST_NAME = 1024  # characters that are looked at: putting marks in order is quadratic
 
 
 class ThrottledView(APIView):
@@ -84,13 +81,3 @@ class ThrottledView(APIView):
         if isinstance(body, dict):
             self.throttle_subject = self.name_subject(body)
         return None
-
-
-def folded(name: str) -> str:
-    """Return what the spellings of a user name have in common.
-
-    A database may take more for one name than Django does: case, accents, blanks at the end. Two
-    names that are taken for one here share a rate, from one address only.
-    """
-    decomposed = unicodedata.normalize("NFKD", name.strip()[:LONGEST_NAME]).casefold()
-    return "".join(filter(str.isalnum, decomposed)) or name.strip()[:LONGEST_NAME]

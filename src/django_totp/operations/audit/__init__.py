@@ -11,11 +11,25 @@ from typing import Any
 
 from django_totp.conf import conf
 
+from .closing import AUTHENTICATION, OURS, class_at, exempt_passwords
 from .rules import Finding, findings
-from .urlconf import installed_views, view_class
+from .urlconf import installed_views, layers, view_class
 from .view import View
 
-__all__ = ["Finding", "View", "side_doors", "stale_allowances", "view_class", "views_of"]
+__all__ = [
+    "AUTHENTICATION",
+    "OURS",
+    "Finding",
+    "View",
+    "class_at",
+    "exempt_passwords",
+    "installed_views",
+    "layers",
+    "side_doors",
+    "stale_allowances",
+    "view_class",
+    "views_of",
+]
 
 
 def side_doors() -> list[Finding]:

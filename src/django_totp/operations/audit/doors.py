@@ -13,12 +13,31 @@ USE_OURS = (
 )
 
 
+def _always(view: Any) -> bool:
+    return True
+
+
+def _never(view: Any) -> bool:
+    return False
+
+
 class Door(NamedTuple):
-    """A way in. ``is_open`` is asked whether this view, in this project, is one."""
+    """A way in.
+
+    ``is_open`` is asked whether this view, in this project, is one, and ``opens_session`` whether
+    all that it gives is a session, which SecondFactorMiddleware sees.
+    """
 
     why: str
     hint: str = USE_OURS
-    is_open: Callable[[Any], bool] = lambda view: True
+    is_open: Callable[[Any], bool] = _always
+    opens_session: Callable[[Any], bool] = _never
+
+    @classmethod
+    def to_session(
+        cls, why: str, hint: str = USE_OURS, is_open: Callable[[Any], bool] = _always
+    ) -> "Door":
+        return cls(why, hint, is_open, opens_session=_always)
 
 
 def _if_set(setting: str) -> Callable[[Any], bool]:
@@ -36,14 +55,25 @@ def _has_password_grant(view: Any) -> bool:
     return not getattr(settings_of_package, "COMPLIANT_BCP_RFC9700_PASSWORD_GRANT", False)
 
 
+def _serves_a_browser(view: Any) -> bool:
+    """Return whether allauth keeps the session in a cookie. An app gets its key, as a token."""
+    return bool(view.attribute("client") == "browser")
+
+
+def _makes_no_tokens(view: Any) -> bool:
+    """Return whether the settings of dj-rest-auth leave it nothing to give but a session."""
+    chosen = getattr(settings, "REST_AUTH", {})
+    return not chosen.get("USE_JWT") and chosen.get("TOKEN_MODEL", "its default") is None
+
+
 PASSWORD_TO_JWT = Door("It turns a password into a token.", USE_JWT)
 PASSWORD_TO_TOKEN = Door("It turns a password into a token.")
-PASSWORD_TO_SESSION = Door("It turns a password into a session.")
+PASSWORD_TO_SESSION = Door.to_session("It turns a password into a session.")
 SOCIAL_TO_TOKEN = Door("It turns a social login into a token.")
-SOCIAL_TO_SESSION = Door("It turns a social login into a session.")
+SOCIAL_TO_SESSION = Door.to_session("It turns a social login into a session.")
 KEY_TO_TOKEN = Door("It turns a security key, which no PIN protects, into a token.")
-ELSEWHERE_TO_SESSION = Door("It turns a login at an identity provider into a session.")
-LINK_TO_SESSION = Door("It turns a mailed link into a session.")
+ELSEWHERE_TO_SESSION = Door.to_session("It turns a login at an identity provider into a session.")
+LINK_TO_SESSION = Door.to_session("It turns a mailed link into a session.")
 PASSWORD_GRANT = Door(
     "It turns a password into a token, for applications with the password grant.",
     "Set COMPLIANT_BCP_RFC9700_PASSWORD_GRANT in OAUTH2_PROVIDER to True (django-oauth-toolkit "
@@ -56,19 +86,24 @@ GRAPHQL = Door(
     "second factor there.",
 )
 ALLAUTH_LOGIN = PASSWORD_TO_SESSION._replace(is_open=_unless_set("SOCIALACCOUNT_ONLY"))
-MAIL_TO_SESSION = Door(
+MAIL_TO_SESSION = Door.to_session(
     "It turns a mailed code into a session.", is_open=_if_set("ACCOUNT_LOGIN_BY_CODE_ENABLED")
 )
-ALLAUTH_RESET = Door(
+ALLAUTH_RESET = Door.to_session(
     "It turns a mailed link or code into a session (ACCOUNT_LOGIN_ON_PASSWORD_RESET).",
     "Leave ACCOUNT_LOGIN_ON_PASSWORD_RESET off.",
     _if_set("ACCOUNT_LOGIN_ON_PASSWORD_RESET"),
 )
-RESET = Door(
+RESET = Door.to_session(
     "It turns a mailed link into a session (post_reset_login).",
     "Leave post_reset_login off.",
     lambda view: bool(view.attribute("post_reset_login")),
 )
+
+
+def _headless(door: Door) -> Door:
+    return door._replace(opens_session=_serves_a_browser)
+
 
 # A name with None is no way in, although it descends from one.
 DOORS: dict[str, Door | None] = {
@@ -76,10 +111,10 @@ DOORS: dict[str, Door | None] = {
     "allauth.account.views.ConfirmLoginCodeView": MAIL_TO_SESSION,
     "allauth.account.views.LoginView": ALLAUTH_LOGIN,
     "allauth.account.views.PasswordResetFromKeyView": ALLAUTH_RESET,
-    "allauth.headless.account.views.ConfirmLoginCodeView": MAIL_TO_SESSION,
-    "allauth.headless.account.views.LoginView": ALLAUTH_LOGIN,
-    "allauth.headless.account.views.ResetPasswordView": ALLAUTH_RESET,
-    "allauth.headless.socialaccount.views.ProviderTokenView": SOCIAL_TO_SESSION,
+    "allauth.headless.account.views.ConfirmLoginCodeView": _headless(MAIL_TO_SESSION),
+    "allauth.headless.account.views.LoginView": _headless(ALLAUTH_LOGIN),
+    "allauth.headless.account.views.ResetPasswordView": _headless(ALLAUTH_RESET),
+    "allauth.headless.socialaccount.views.ProviderTokenView": _headless(SOCIAL_TO_SESSION),
     "allauth.socialaccount.providers.facebook.views.LoginByTokenView": SOCIAL_TO_SESSION,
     "allauth.socialaccount.providers.google.views.LoginByTokenView": SOCIAL_TO_SESSION,
     "allauth.socialaccount.providers.oauth.views.OAuthCallbackView": SOCIAL_TO_SESSION,
@@ -88,8 +123,12 @@ DOORS: dict[str, Door | None] = {
     "allauth.socialaccount.providers.saml.views.FinishACSView": SOCIAL_TO_SESSION,
     "allauth.socialaccount.providers.telegram.views.CallbackView": SOCIAL_TO_SESSION,
     "dj_rest_auth.registration.views.SocialConnectView": None,
-    "dj_rest_auth.registration.views.SocialLoginView": SOCIAL_TO_TOKEN,
-    "dj_rest_auth.views.LoginView": Door("It turns a password into a token or a session."),
+    "dj_rest_auth.registration.views.SocialLoginView": SOCIAL_TO_TOKEN._replace(
+        opens_session=_makes_no_tokens
+    ),
+    "dj_rest_auth.views.LoginView": Door(
+        "It turns a password into a token or a session.", opens_session=_makes_no_tokens
+    ),
     "django.contrib.admin.sites.AdminSite.login": PASSWORD_TO_SESSION,
     "django.contrib.auth.views.LoginView": PASSWORD_TO_SESSION,
     "django.contrib.auth.views.PasswordResetConfirmView": RESET,
@@ -132,11 +171,11 @@ CREDENTIAL_SERIALIZERS = {
 }
 CREDENTIALS = CREDENTIAL_FORMS | CREDENTIAL_SCHEMAS | CREDENTIAL_SERIALIZERS
 # A view of the project's own whose code names one of these is a login,
-LOGINS = {
+SESSION_LOGINS = {
     "django.contrib.auth.alogin",
     "django.contrib.auth.login",
-    "graphql_jwt.shortcuts.get_token",
 }
+LOGINS = SESSION_LOGINS | {"graphql_jwt.shortcuts.get_token"}
 # or names one of these together with one of its methods,
 TOKENS = {
     "knox.models.AbstractAuthToken": {"acreate", "create"},
@@ -147,6 +186,7 @@ TOKENS = {
     "rest_framework_simplejwt.serializers.TokenObtainSerializer": {"get_token"},
     "rest_framework_simplejwt.tokens.Token": {"for_user"},
 }
+TOKEN_MAKERS = {"django_totp.tokens.token_pair", "graphql_jwt.shortcuts.get_token", *TOKENS}
 # unless it also names one of these.
 ASKING = {
     "django_totp.auth.challenge_if_enabled",
@@ -158,9 +198,17 @@ ASKING = {
     "django_totp.backup_code_utils.verify_backup_code",
     "django_totp.totp.verify_totp_code",
 }
+READS_FORM = Door.to_session("It reads a password as a login does.")
+READS_CREDENTIALS = Door(READS_FORM.why)
+MAKES_SESSION = Door.to_session("Its code makes a session or a token.")
 # What gives out tokens in a view of ours. Whoever does so in a handler of its own must ask there.
 OUR_VIEW = "django_totp.views.base.TotpView"
 MAKES_TOKENS = {"for_user", "get_token", "token_pair"}
+REPLACES_OURS = Door(
+    "Its handler takes the place of ours, which asks.",
+    "Call the handler that it hides, or ask for the second factor in its own and declare "
+    "asks_second_factor = True beside it.",
+)
 API_VIEW = "rest_framework.views.APIView"
 BASIC = "rest_framework.authentication.BasicAuthentication"
 NINJA_BASIC = "ninja.security.http.HttpBasicAuth"

@@ -6,29 +6,33 @@ from typing import Any
 
 from django.conf import settings
 
-from . import code
+from .closing import class_at, lacking
 from .doors import (
-    ASKING,
+    CREDENTIAL_FORMS,
     CREDENTIALS,
     DOORS,
     LOGINS,
+    MAKES_SESSION,
     MIDDLEWARE_DOORS,
     NINJA_VIEW,
     OUR_VIEW,
+    READS_CREDENTIALS,
+    READS_FORM,
+    REPLACES_OURS,
+    TOKEN_MAKERS,
     TOKENS,
-    USE_OURS,
+    Door,
 )
 from .urlconf import (
     Place,
     enclosed,
     installed_views,
-    is_class,
     is_shadowed,
     known_as,
     lineage,
     needs_login,
 )
-from .view import View, import_if_there
+from .view import View
 from .word import asks
 
 DEFAULT_CLASSES = "REST_FRAMEWORK.DEFAULT_AUTHENTICATION_CLASSES"
@@ -38,10 +42,6 @@ NO_DEFAULT_BASIC = (
     "told otherwise, REST framework uses it."
 )
 LOOK_YOURSELF = "Look at it yourself: whether it logs in, and asks for the second factor."
-SAY_AGAIN = (
-    "Call the handler that it hides, or ask for the second factor in its own and declare "
-    "asks_second_factor = True beside it."
-)
 
 
 @dataclass(frozen=True)
@@ -96,21 +96,35 @@ def _login(url: str, view: View) -> Finding | None:
         return None
     if view.needs_authentication and not view.takes_basic:
         return None  # knox, where it only exchanges a token or a session that was there before
-    return Finding(url, view.names[0], door.why, door.hint)
+    return _unless_closed(url, view, door)
 
 
 def _own_login(url: str, view: View) -> Finding | None:
     """Find views that are no known login, but read or give out what one does."""
     if DOORS.keys() & view.names or view.needs_authentication or view.asks_second_factor:
         return None
-    if any(CREDENTIALS.intersection(lineage(one)) for one in view.readers):
-        return Finding(url, view.names[0], "It reads a password as a login does.", USE_OURS)
+    door = _kind(view)
+    return door and _unless_closed(url, view, door)
+
+
+def _kind(view: View) -> Door | None:
+    read = CREDENTIALS.intersection(name for one in view.readers for name in lineage(one))
+    if read:
+        return READS_FORM if read <= CREDENTIAL_FORMS else READS_CREDENTIALS
     if OUR_VIEW in view.names:
-        why = "Its handler takes the place of ours, which asks."
-        return Finding(url, view.names[0], why, SAY_AGAIN)
-    if _gives_out(view):
-        return Finding(url, view.names[0], "Its code makes a session or a token.", USE_OURS)
-    return None
+        return REPLACES_OURS
+    return MAKES_SESSION if view.gives_out(LOGINS | TOKENS.keys()) else None
+
+
+def _unless_closed(url: str, view: View, door: Door) -> Finding | None:
+    """Name the view, unless the middleware sees all that it gives, and asks."""
+    hint = door.hint
+    if door.opens_session(view) and not view.gives_out(TOKEN_MAKERS):
+        todo = lacking()
+        if not todo:
+            return None
+        hint = f"{todo} Or {hint[0].lower()}{hint[1:]}"
+    return Finding(url, view.names[0], door.why, hint)
 
 
 def _basic_authentication(url: str, view: View) -> Finding | None:
@@ -136,26 +150,10 @@ RULES: tuple[Callable[[str, View], Finding | None], ...] = (
 )
 
 
-def _gives_out(view: View) -> bool:
-    """Return whether its code names what opens a session or makes a token, and nothing of ours."""
-    found: set[str] = set()
-    is_maker = False
-    for function in view.calls:
-        things = list(code.mentioned(function))
-        found |= code.names_of(things)
-        names = code.names_in(function.__code__)
-        is_maker = is_maker or any(_makes_tokens(one, names) for one in filter(is_class, things))
-    return (is_maker or bool(found & LOGINS)) and not found & ASKING
-
-
-def _makes_tokens(cls: type, names: set[str]) -> bool:
-    return any(names & TOKENS[base] for base in lineage(cls) if base in TOKENS)
-
-
 def _middleware() -> Iterator[Finding]:
     for name in settings.MIDDLEWARE:
-        middleware = import_if_there(name)
-        known = lineage(middleware) if is_class(middleware) else []
+        middleware = class_at(name)
+        known = lineage(middleware) if middleware else []
         door = next((MIDDLEWARE_DOORS[base] for base in known if base in MIDDLEWARE_DOORS), None)
-        if door is not None and not asks(middleware):
+        if door is not None and not asks(middleware) and lacking():
             yield Finding("*", known[0], door.why, door.hint)

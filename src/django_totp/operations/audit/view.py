@@ -1,7 +1,7 @@
 """A callable of the URLconf, as the rules see it: what it is made of, what it reads and calls."""
 
 import inspect
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cached_property
 from itertools import islice
 from types import FunctionType
@@ -10,7 +10,7 @@ from typing import Any
 from django.utils.module_loading import import_string
 
 from . import code
-from .doors import API_VIEW, AUTHENTICATED, BASIC, NINJA_BASIC, public
+from .doors import API_VIEW, ASKING, AUTHENTICATED, BASIC, NINJA_BASIC, TOKENS, public
 from .urlconf import bases, full_name, is_class, layers, lineage, view_class
 from .word import HANDLERS, OF_AUTHENTICATION, OF_SERIALIZER, asks
 
@@ -112,6 +112,22 @@ class View:
             names = frozenset()  # this method, and no other of its class
         methods = [one for name in sorted(names) for one in code.methods(cls, name)]
         return list(code.reached([*self.layers, *methods], cls))
+
+    def gives_out(self, makers: Collection[str]) -> bool:
+        """Return whether its code names one of ``makers``, and nothing of ours that asks."""
+        return not self._named.isdisjoint(makers) and self._named.isdisjoint(ASKING)
+
+    @cached_property
+    def _named(self) -> set[str]:
+        """The functions that its code names, and the kinds of token that it makes."""
+        found: set[str] = set()
+        for function in self.calls:
+            things = list(code.mentioned(function))
+            found |= code.names_of(things)
+            names = code.names_in(function.__code__)
+            known = (base for one in filter(is_class, things) for base in lineage(one))
+            found |= {base for base in known if names & TOKENS.get(base, set())}
+        return found
 
     @property
     def actions(self) -> list[str]:

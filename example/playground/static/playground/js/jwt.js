@@ -1,4 +1,4 @@
-// The start page: one view at a time, each a step of the journey through the API.
+// The page of the JWT side: one view at a time, each a step of the journey through the API.
 
 import * as api from "./api.js";
 import * as codes from "./codes.js";

@@ -1,0 +1,91 @@
+"""The pages about the own second factor, once there is one."""
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext as _
+from django.views.decorators.debug import sensitive_variables
+
+from django_totp import decorators, navigation, policy
+from django_totp.assurance import assurance_of
+from django_totp.backup_code_utils import rotate_backup_codes
+from django_totp.conf import conf
+from django_totp.exceptions import ReauthenticationRequired, TotpError, TotpNotEnrolled
+from django_totp.forms import ServiceForm
+from django_totp.reauthentication import FreshProof
+from django_totp.status import status_of
+from django_totp.totp import disable_totp
+
+from .base import Page
+from .setup import show_codes
+
+
+class StatePage(Page):
+    """Whether the second factor is on, and where to change that."""
+
+    template_name = "django_totp/state.html"
+
+    def lead_on(self) -> HttpResponse | None:
+        return decorators.ask_for_login(self.request) if self.user is None else None
+
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        answer: HttpResponse = self.show()
+        return answer
+
+    def get_context_data(self, **told: Any) -> dict[str, Any]:
+        may_disable = self._may_disable()
+        return super().get_context_data(**status_of(self.user), may_disable=may_disable, **told)
+
+    def _may_disable(self) -> bool:
+        try:
+            policy.refuse_to_disable(self.user)
+        except TotpError:
+            return False
+        return True
+
+
+class ChangingPage(StatePage):
+    """A change of the second factor, which wants a recent one."""
+
+    def lead_on(self) -> HttpResponse | None:
+        return decorators.refused(self.request, conf.TOTP_REAUTHENTICATE_MAX_AGE)
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        return self.refuse_to_hurry() or self._decide()
+
+    def _decide(self) -> HttpResponse:
+        proof = FreshProof(self.user, self.request, login=assurance_of(self.request))
+        try:
+            return self.change(proof)
+        except (ReauthenticationRequired, TotpNotEnrolled):
+            return navigation.redirect(navigation.STATE)
+        except TotpError as error:
+            form = ServiceForm({})
+            form.refuse(error)
+            return self.show(form)  # type: ignore[no-any-return]
+
+    def change(self, proof: FreshProof) -> HttpResponse:
+        """Do it, if ``proof`` allows it, and tell. Raise TotpError."""
+        raise NotImplementedError
+
+
+class BackupCodesPage(ChangingPage):
+    """New backup codes in the place of the old ones, shown once."""
+
+    template_name = "django_totp/backup_codes.html"
+
+    @sensitive_variables("codes")
+    def change(self, proof: FreshProof) -> HttpResponse:
+        codes = rotate_backup_codes(self.user, request=self.request, proof=proof)
+        return show_codes(self, codes)
+
+
+class DisablePage(ChangingPage):
+    """The end of the second factor."""
+
+    template_name = "django_totp/disable.html"
+
+    def change(self, proof: FreshProof) -> HttpResponse:
+        disable_totp(self.user, request=self.request, proof=proof)
+        navigation.tell(self.request, _("Two-factor authentication is off."))
+        return navigation.redirect(navigation.STATE)

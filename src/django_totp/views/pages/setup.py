@@ -1,0 +1,168 @@
+"""The page of an enrollment, and the one that shows the codes that come of it."""
+
+from typing import Any
+from urllib.parse import quote
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils.translation import gettext as _
+from django.views.decorators.debug import sensitive_variables
+
+from django_totp import events, moments, navigation, sessions
+from django_totp.assurance import assurance_of, new_login
+from django_totp.auth import finish_owed_enrollment, start_owed_enrollment
+from django_totp.challenges import challenged
+from django_totp.conf import conf
+from django_totp.exceptions import (
+    InvalidChallenge,
+    TotpAlreadyExists,
+    TotpError,
+    TotpNotEnrolled,
+)
+from django_totp.forms import PasswordForm, ServiceForm, SetupForm
+from django_totp.reauthentication import reauthenticate
+from django_totp.totp import TotpSetup, confirm_totp_setup, pending_setup, start_totp_setup
+
+from .base import Page
+from .steps import StepPage
+
+
+class SetupPage(StepPage):
+    """The enrollment: of somebody who is signed in, or as the end of a login that owes it.
+
+    It begins when the page is shown. What the page shows is not kept: who comes back gets a new
+    secret, and a typing error shows the same one again, because the page has sent it along.
+    """
+
+    template_name = "django_totp/setup.html"
+
+    def lead_on_user(self) -> HttpResponse | None:
+        return navigation.redirect(navigation.STATE) if self.has_factor else None
+
+    def lead_on_half(self) -> HttpResponse | None:
+        is_enrollment = self.half is not None and self.half.is_enrollment
+        return None if is_enrollment else navigation.to_step(False, self.next_url)
+
+    def head(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        return HttpResponse()  # who does not look begins nothing
+
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if self.must_reauthenticate:
+            return self.ask_for_password(PasswordForm())
+        return self.refuse_to_hurry(half=self.half) or self.begin()
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if self.must_reauthenticate:
+            hurried = self.refuse_to_hurry(form=PasswordForm())
+            return hurried or self._reauthenticate(PasswordForm(request.POST))
+        hurried = self.refuse_to_hurry(form=SetupForm(), setup=self._shown(), half=self.half)
+        if hurried is not None:
+            return hurried
+        form = SetupForm(request.POST)
+        return self._confirm(form) if form.is_valid() else self.ask(form, self._shown())
+
+    def get_template_names(self) -> list[str]:
+        return ["django_totp/password.html"] if self.must_reauthenticate else [self.template_name]
+
+    @property
+    def must_reauthenticate(self) -> bool:
+        """Return whether the password is asked for again, as at ``totp/create/``."""
+        if not conf.TOTP_REAUTHENTICATE or self.user is None:
+            return False
+        return not assurance_of(self.request).is_recent(conf.TOTP_REAUTHENTICATE_MAX_AGE)
+
+    def ask_for_password(self, form: PasswordForm) -> HttpResponse:
+        answer: HttpResponse = self.show(form)
+        return answer
+
+    def begin(self, problem: Any = "") -> HttpResponse:
+        """Start an enrollment and show it."""
+        try:
+            if self.half is None:
+                setup = start_totp_setup(self.user, request=self.request)
+            else:
+                setup = start_owed_enrollment(
+                    self.half.challenge, may_sign_in=self.half.may_sign_in, request=self.request
+                )
+        except (InvalidChallenge, TotpAlreadyExists):
+            return self.begin_anew(self.half)
+        return self.ask(SetupForm(), setup, problem=problem)
+
+    def ask(self, form: ServiceForm, setup: TotpSetup | None, **told: Any) -> HttpResponse:
+        answer: HttpResponse = self.show(form, setup=setup, half=self.half, **told)
+        return answer
+
+    @sensitive_variables("codes")
+    def _confirm(self, form: SetupForm) -> HttpResponse:
+        setup = self._shown()
+        if setup is None and form.cleaned_data["secret"]:
+            return self.begin(_("The QR code that you saw is not valid any more. Scan this one."))
+        try:
+            codes = self._confirmed(form.cleaned_data["otp_code"])
+        except (InvalidChallenge, TotpAlreadyExists):
+            return self.begin_anew(self.half)
+        except TotpNotEnrolled:
+            return self.begin(_("The QR code that you saw is not valid any more. Scan this one."))
+        except TotpError as error:
+            form.refuse(error, "otp_code")
+            return self.ask(form, setup)
+        return show_codes(self, codes, is_enrollment=True)
+
+    @sensitive_variables("code", "codes")
+    def _confirmed(self, code: str) -> list[str]:
+        request, half = self.request, self.half
+        if half is None:
+            login = assurance_of(request)
+            codes = confirm_totp_setup(self.user, code, request=request, sid=login.sid)
+            sessions.step_up(request, login.stepped_up())
+            return codes
+        user, login, codes = finish_owed_enrollment(
+            half.challenge, code, may_sign_in=half.may_sign_in, request=request
+        )
+        sessions.sign_in(request, user, login, half=half)
+        events.logged_in(user, request, method="totp")
+        return codes
+
+    @sensitive_variables("secret")
+    def _shown(self) -> TotpSetup | None:
+        """Return the setup that the page has shown, if it is still the one."""
+        secret = self.request.POST.get("secret", "")
+        try:
+            half = self.half
+            user = (
+                self.user
+                if half is None
+                else challenged(half.challenge, half.purpose, half.may_sign_in)
+            )
+        except InvalidChallenge:
+            return None
+        return pending_setup(user, secret) if secret.isascii() and secret else None
+
+    @sensitive_variables("form", "password")
+    def _reauthenticate(self, form: PasswordForm) -> HttpResponse:
+        if not form.is_valid():
+            return self.ask_for_password(form)
+        try:
+            reauthenticate(self.user, request=self.request, **form.cleaned_data)
+        except TotpError as error:
+            form.refuse(error, "password")
+            return self.ask_for_password(form)
+        sessions.step_up(self.request, new_login(self.user, "pwd", at=self.visit.at))
+        return navigation.redirect(navigation.SETUP, self.next_url)
+
+
+@sensitive_variables("codes")
+def show_codes(page: Page, codes: list[str], *, is_enrollment: bool = False) -> HttpResponse:
+    """Return the page that shows new backup codes, this once."""
+    site, day = page.request.get_host(), moments.today().isoformat()
+    caption = _("Backup codes for %(site)s, %(date)s") % {"site": site, "date": day}
+    lines = [caption, "", *codes, ""]
+    context = page.get_context_data(
+        codes=codes,
+        caption=caption,
+        is_enrollment=is_enrollment,
+        file="data:text/plain;charset=utf-8," + quote("\r\n".join(lines)),
+        file_name=f"backup-codes-{site.partition(':')[0]}-{day}.txt",
+        go_on=page.next_url or navigation.to(navigation.STATE),
+    )
+    return render(page.request, "django_totp/codes.html", context)
