@@ -31,6 +31,8 @@ PEERS = {
     "drf-totp": ["drf-totp[encryption]==0.2.0", "djangorestframework-simplejwt==5.5.1"],
     "django-mfa": ["django-mfa==4.6.1", "cryptography"],
     "allauth": ["django-allauth[headless,mfa]==65.21.1"],
+    "allauth-pages": ["django-allauth[mfa]==65.21.1"],
+    "two-factor-auth": ["django-two-factor-auth[phonenumberslite]==1.18.1"],
     "dj-rest-auth": [
         "dj-rest-auth[with-mfa]==7.2.0",
         "djangorestframework-simplejwt==5.5.1",
