@@ -15,6 +15,7 @@ QUICK = {
     "hostile": ["--requests=600", "--examples=3"],
     "faults": ["--rounds=3"],
     "races": ["--rounds=2"],
+    "sessions": ["--rounds=2"],
     "interleavings": ["--pairs", "--only=pending"],
 }
 FULL = {
@@ -23,6 +24,7 @@ FULL = {
     "faults": [],
     "timing": [],
     "races": ["--rounds=60"],
+    "sessions": [],
     "interleavings": [],
 }
 SERVICES = {"sqlite-wal": "sqlite"}  # what a database needs, if it has another name
@@ -37,7 +39,8 @@ def main() -> int:
     if quick:
         answering.remove("sqlite-wal")  # the other programs run on it
     programs = {**(QUICK if quick else FULL)}
-    programs["races"] = [*programs["races"], "--database", *answering]
+    for name in ("races", "sessions"):
+        programs[name] = [*programs[name], "--database", *answering]
     programs["interleavings"] = [
         *(*programs["interleavings"], "--database"),
         *(name for name in answering if name in interleavings.DATABASES),
