@@ -188,8 +188,13 @@ def login(api: APIClient, password: str) -> Callable[..., Response]:
 
 
 @pytest.fixture
-def unguarded(settings):
-    """Make it a project without the middleware and the pages: sessions are not looked at."""
+def without_middleware(settings):
+    """Leave out the middleware: sessions are not looked at."""
     ours = "django_totp.middleware.SecondFactorMiddleware"
     settings.MIDDLEWARE = [one for one in settings.MIDDLEWARE if one != ours]
+
+
+@pytest.fixture
+def unguarded(settings, without_middleware):
+    """Make it a project without the middleware and the pages."""
     settings.ROOT_URLCONF = "tests.unguarded_urls"

@@ -137,7 +137,7 @@ def test_the_default_site_has_enrollments_and_no_codes():
     assert not admin.site.is_registered(BackupCode)
 
 
-@pytest.mark.usefixtures("unguarded")
+@pytest.mark.usefixtures("without_middleware")
 class TestList:
     def test_a_row(self, superuser, totp, enrolled_user, backup_codes):
         verify_backup_code(enrolled_user, backup_codes[0])
@@ -520,7 +520,7 @@ class TestWhatWasShown:
         assert self.is_done(totp)
 
 
-@pytest.mark.usefixtures("unguarded")
+@pytest.mark.usefixtures("without_middleware")
 @pytest.mark.parametrize("action", ["reset_two_factor", "end_the_wait"])
 class TestWhoIsLeftAlone:
     """Whoever has got hold of a session of the staff gets no further from there."""

@@ -370,7 +370,7 @@ class TestReauthentication:
         else:
             assert_error(response, 400, NO_SECRET)
 
-    @pytest.mark.usefixtures("unguarded")
+    @pytest.mark.usefixtures("without_middleware")
     def test_a_session_needs_a_proof(self, call, enrolled_user, by_session, proofs, name):
         by_session.cookies["csrftoken"] = token = "x" * 32
         assert self.refused(call(name, client=by_session, HTTP_X_CSRFTOKEN=token))

@@ -273,7 +273,7 @@ def test_a_token_of_somebody_else_is_judged_by_itself(use, call, user, make_user
     assert assert_error(call("jwt-refresh", body), 401)["code"] == "login_outdated"
 
 
-@pytest.mark.usefixtures("unguarded")
+@pytest.mark.usefixtures("without_middleware")
 class TestEndedLogins:
     """Where authentication does not ask, our own endpoints do."""
 
