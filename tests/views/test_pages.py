@@ -792,6 +792,14 @@ class TestThrottle:
         answers = [browser.client.get(reverse(SETUP)).status_code for _ in range(3)]
         assert answers == [200, 200, 429]
 
+    def test_codes_of_a_setup(self, browser):
+        browser.password()
+        secret = secret_on(browser.client.get(reverse(SETUP)))
+        form = {"otp_code": "000000", "secret": secret}
+        answers = [browser.client.post(reverse(SETUP), form) for _ in range(2)]
+        assert [answer.status_code for answer in answers] == [200, 429]
+        assert secret_on(answers[-1]) == secret
+
     def test_changes(self, inside):
         answers = [inside.client.post(reverse(CODES)).status_code for _ in range(3)]
         assert answers == [200, 200, 429]
