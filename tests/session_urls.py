@@ -1,14 +1,21 @@
 """The URLs of a project whose people log in by session, in many ways."""
 
+from contextlib import suppress
 from typing import Any
 
 from django.conf import settings
 from django.contrib import auth
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.forms import AuthenticationForm
-from django.contrib.auth.views import LoginView, LogoutView
+from django.contrib.auth.views import LoginView, LogoutView, PasswordResetConfirmView
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.http import (
+    HttpRequest,
+    HttpResponse,
+    HttpResponseRedirect,
+    JsonResponse,
+    StreamingHttpResponse,
+)
 from django.template import engines
 from django.urls import include, path
 from django.views.generic import View
@@ -62,6 +69,28 @@ async def async_private(request: Any) -> HttpResponse:
     return HttpResponse(f"{user.is_authenticated} {user}")
 
 
+def failing(request: Any) -> HttpResponse:
+    foreign(request)
+    raise RuntimeError
+
+
+def streaming(request: Any) -> StreamingHttpResponse:
+    foreign(request)
+    return StreamingHttpResponse(iter([b"a secret"]))
+
+
+def forgiving(request: Any) -> HttpResponse:
+    with suppress(RuntimeError):
+        foreign(request)
+    return HttpResponse("forgiven")
+
+
+async def async_foreign(request: Any) -> HttpResponse:
+    user = await auth.get_user_model()._default_manager.aget(pk=request.GET["pk"])
+    await auth.alogin(request, user, backend=settings.AUTHENTICATION_BACKENDS[0])
+    return HttpResponse("in")
+
+
 class SecretView(APIView):
     authentication_classes = (SessionAuthentication,)
     permission_classes = (IsAuthenticated,)
@@ -107,6 +136,15 @@ urlpatterns = [
     path("forbidden/", forbidden),
     path("foreign/", foreign),
     path("foreign/api/", foreign_api),
+    path("foreign/failing/", failing),
+    path("foreign/streaming/", streaming),
+    path("foreign/forgiving/", forgiving),
+    path("foreign/async/", async_foreign),
+    path(
+        "new/<uidb64>/<token>/",
+        PasswordResetConfirmView.as_view(post_reset_login=True, success_url="/open/"),
+        name="new-password",
+    ),
     path("async/", async_private),
     path("secret/", SecretView.as_view()),
     path("guarded/", guarded),

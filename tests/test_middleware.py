@@ -12,12 +12,15 @@ from django.contrib.auth import SESSION_KEY, get_user, user_logged_in
 from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.middleware import RemoteUserMiddleware
 from django.contrib.auth.models import AnonymousUser
+from django.contrib.auth.tokens import default_token_generator
 from django.contrib.sessions.backends.db import SessionStore
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connection
 from django.test import AsyncClient, Client, RequestFactory
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils.encoding import force_bytes
+from django.utils.http import urlsafe_base64_encode
 
 from django_totp import middleware, sessions, visits
 from django_totp.assurance import SESSION_KEY as ASSURANCE
@@ -326,6 +329,50 @@ class TestLogins:
         settings.MIDDLEWARE = [*settings.MIDDLEWARE, f"{__name__}.log_out_after"]
         assert_led(enrolled.client.get(f"/foreign/?pk={enrolled.user.pk}"), "/private/")
         assert not enrolled.session.keys()
+
+
+class TestOddLogins:
+    """Whatever else happens in the request that has logged in."""
+
+    @pytest.mark.parametrize("kind", ["streaming", "forgiving", "async"])
+    def test_the_answer_is_not_sent(self, enrolled, kind):
+        url = f"/foreign/{kind}/?pk={enrolled.user.pk}"
+        assert_led(enrolled.client.get(url), VERIFY, url)
+        assert enrolled.is_half
+
+    def test_a_view_that_fails_logs_nobody_in(self, enrolled):
+        enrolled.client.raise_request_exception = False
+        assert enrolled.client.get(f"/foreign/failing/?pk={enrolled.user.pk}").status_code == 500
+        assert not enrolled.session.keys()
+
+    def test_a_receiver_that_fails_opens_nothing(self, enrolled):
+        def fail(**kwargs):
+            raise RuntimeError
+
+        user_logged_in.connect(fail)
+        enrolled.client.get(f"/foreign/forgiving/?pk={enrolled.user.pk}")
+        user_logged_in.disconnect(fail)
+        assert enrolled.client.get("/open/").content != f"True {enrolled.user}".encode()
+        assert not enrolled.is_signed_in
+
+    def test_a_new_password_that_logs_in(self, enrolled):
+        key = urlsafe_base64_encode(force_bytes(enrolled.user.pk))
+        token = default_token_generator.make_token(enrolled.user)
+        form = enrolled.client.get(reverse("new-password", args=[key, token]))["Location"]
+        new = dict.fromkeys(("new_password1", "new_password2"), "Tr0ub4dor-and-3-more")
+        assert_led(enrolled.client.post(form, new), VERIFY, "/open/")
+        assert enrolled.is_half
+
+    def test_the_middleware_twice(self, enrolled, code, settings):
+        settings.MIDDLEWARE = [*settings.MIDDLEWARE, OURS]
+        assert_led(enrolled.client.get(f"/foreign/?pk={enrolled.user.pk}"), VERIFY)
+        sign_in(enrolled, code)
+        assert enrolled.client.get("/private/").status_code == 200
+
+    def test_without_the_factor_another_is_no_better(self, enrolled, make_user, code):
+        sign_in(enrolled, code)
+        enrolled.client.get(f"/foreign/?pk={make_user('bob').pk}")
+        assert_led(enrolled.client.get("/guarded/"), SETUP, "/guarded/")
 
 
 def log_out_after(get_response):

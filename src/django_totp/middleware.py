@@ -23,6 +23,8 @@ from .exceptions import EnrollmentRequired, PolicyUnavailable, SecondFactorRequi
 from .sessions import HALF, SIGNED_IN, backend_of, first_step, notice_login
 from .visits import Visit
 
+FAILED = 500  # the status with which SessionMiddleware stores nothing
+
 
 class SecondFactorMiddleware:
     """Let nobody be signed in by a session whose login is not worth enough.
@@ -47,7 +49,7 @@ class SecondFactorMiddleware:
 
     async def _acall(self, visit: Visit) -> Any:
         response = await self.get_response(visit.request)
-        if _is_through(visit):
+        if _is_through(visit, response):
             return response
         return await sync_to_async(_answer)(visit, response)
 
@@ -160,15 +162,18 @@ def _end_half(visit: Visit) -> None:
         visit.half = None
 
 
-def _is_through(visit: Visit) -> bool:
-    """Return whether there is nothing to do on the way out."""
+def _is_through(visit: Visit, response: Any) -> bool:
+    """Return whether there is nothing to do on the way out.
+
+    Of a request that has failed, Django stores no session.
+    """
     is_new = SIGNED_IN in vars(visit.request)
-    return not (is_new or visit.is_undecided or visit.half)
+    return response.status_code == FAILED or not (is_new or visit.is_undecided or visit.half)
 
 
 def _answer(visit: Visit, response: Any) -> Any:
     """Return ``response``, or where its half-login is led instead."""
-    if _is_through(visit):
+    if _is_through(visit, response):
         return response
     request = visit.request
     if SIGNED_IN in vars(request) or (visit.is_settled and not visit.is_answered):
