@@ -216,6 +216,36 @@ class TestHalfLogin:
         assert other.is_signed_in
         assert {*other.session.keys()} <= {*sessions.KEYS, ASSURANCE}
 
+    @pytest.mark.parametrize("end", ["nothing", "another", "time"])
+    def test_nor_once_the_password_was_given_again(self, enrolled, make_user, clock, end):
+        enrolled.client.force_login(enrolled.user)
+        session = enrolled.session
+        session["mine"] = "private"
+        session.save()
+        enrolled.client.get("/open/")
+        enrolled.password()
+        assert "mine" in enrolled.session
+        if end == "another":
+            enrolled.client.post(reverse(VERIFY), {"another": "1"})
+        clock.shift(121 if end == "time" else 0)
+        other = Browser(make_user("bob"), enrolled.client)
+        other.password()
+        assert "mine" not in other.session
+
+    def test_an_api_without_sessions_answers_for_itself(self, enrolled, settings):
+        settings.MIDDLEWARE = [*settings.MIDDLEWARE, f"{__name__}.look"]
+        enrolled.password()
+        name = enrolled.user.USERNAME_FIELD
+        wrong = {name: enrolled.user.get_username(), "password": "wrong"}
+        answer = enrolled.client.post("/api/jwt/create/", wrong, **JSON)
+        assert answer.json()["code"] == "invalid_credentials"
+
+    def test_a_backend_that_is_gone_ends_it(self, enrolled, code, settings):
+        enrolled.password()
+        settings.AUTHENTICATION_BACKENDS = [FOREIGN]
+        assert enrolled.code(code()).status_code == 400
+        assert not enrolled.is_signed_in
+
     def test_what_it_held_goes_with_it(self, enrolled, clock):
         enrolled.client.force_login(enrolled.user)
         session = enrolled.session
@@ -314,10 +344,26 @@ class TestLogins:
         assert enrolled.is_signed_in
         assert enrolled.client.get("/guarded/").content == b"guarded"
 
-    def test_of_who_was_in_before_with_both_factors(self, enrolled, code):
+    def test_of_who_was_in_before_with_both_factors_asks_again(self, enrolled, code):
+        """What a session states is of the login before this one."""
         sign_in(enrolled, code)
-        assert_led(enrolled.client.get(f"/foreign/?pk={enrolled.user.pk}"), "/private/")
-        assert enrolled.client.get("/guarded/").content == b"guarded"
+        assert_led(enrolled.client.get(f"/foreign/?pk={enrolled.user.pk}"), VERIFY, "/private/")
+        assert enrolled.is_half
+
+    def test_of_a_locked_screen_asks_again(self, enrolled, code):
+        """A project may take only the name out of a session."""
+        sign_in(enrolled, code)
+        session = enrolled.session
+        del session[SESSION_KEY]
+        session.save()
+        assert_led(enrolled.client.get(f"/foreign/?pk={enrolled.user.pk}"), VERIFY)
+
+    def test_of_another_view_that_owes_a_factor_says_no_password(self, browser, otp, settings):
+        settings.TOTP_REQUIRED_FOR = ["everyone"]
+        browser.client.get(f"/foreign/?pk={browser.user.pk}")
+        secret = browser.client.get(reverse(SETUP)).context["setup"].secret
+        browser.client.post(reverse(SETUP), {"otp_code": otp(secret), "secret": secret})
+        assert browser.session[ASSURANCE]["amr"] == ["otp", "mfa"]
 
     def test_after_all_logins_were_ended(self, browser):
         browser.password()
@@ -373,6 +419,14 @@ class TestOddLogins:
         sign_in(enrolled, code)
         enrolled.client.get(f"/foreign/?pk={make_user('bob').pk}")
         assert_led(enrolled.client.get("/guarded/"), SETUP, "/guarded/")
+
+
+def look(get_response):
+    def middleware(request):
+        str(request.user)
+        return get_response(request)
+
+    return middleware
 
 
 def log_out_after(get_response):

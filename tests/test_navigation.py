@@ -120,6 +120,17 @@ def test_an_admin_that_is_not_installed(monkeypatch):
     assert navigation.admin_site_of(admin.site.login) is None
 
 
+@pytest.mark.parametrize(
+    ("page", "led"),
+    [
+        ("/accounts/login/?theme=dark", "/accounts/login/?theme=dark&next=%2Fx%2F"),
+        ("https://sso.example/", "https://sso.example/?next=http%3A%2F%2Ftestserver%2Fx%2F"),
+    ],
+)
+def test_a_login_page_is_told_where_to_lead(rf, page, led):
+    assert navigation.to_login(rf.get("/x/"), "/x/", page)["Location"] == led
+
+
 def test_below_a_prefix(rf):
     set_script_prefix("/shop/")
     try:

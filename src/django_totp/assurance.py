@@ -18,7 +18,7 @@ no enrollment, ``policy`` tells whether there must be one.
 import secrets
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any, TypeGuard
 
@@ -31,6 +31,7 @@ from .models import Account, Totp, related
 from .moments import CLOCK_SKEW, past
 
 SESSION_KEY = "_django_totp"
+STATED = "totp_stated"  # attribute of a request in which a login was stated
 LONGEST_SID = 64
 LEVELS = {False: "aal1", True: "aal2"}
 # The kinds of factor of the methods of RFC 8176 section 2: any two of them are multi-factor.
@@ -86,6 +87,10 @@ class Assurance:
             return False
         age = (time.time() if at is None else at) - self.time
         return -CLOCK_SKEW.total_seconds() <= age < max_age
+
+    def named(self) -> "Assurance":
+        """Return it with a name, if it has none: an enrollment remembers the one of its login."""
+        return self if self.sid else replace(self, sid=secrets.token_urlsafe(16))
 
     def stepped_up(self, *, at: float | None = None) -> "Assurance":
         """Return what it is once the second factor is given, ``at`` seconds since the epoch.
@@ -173,6 +178,7 @@ def record(request: Any, *methods: str, at: float | None = None) -> Assurance:
 def keep_in_session(request: Any, login: Assurance) -> None:
     """Let the session of ``request`` state ``login`` of its user, or only when that was."""
     claims = login.claims if login.stated else {"auth_time": login.time}
+    vars(getattr(request, "_request", request))[STATED] = True
     request.session[SESSION_KEY] = {**claims, "user": str(request.user.pk)}
 
 

@@ -2,7 +2,7 @@
 
 import functools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -146,10 +146,11 @@ def finish_owed_enrollment(
     token: str,
     input_code: str,
     *,
+    methods: Sequence[str] = ("pwd",),
     may_sign_in: Callable[[AbstractBaseUser], bool] = is_active,
     request: Any = None,
 ) -> tuple[AbstractBaseUser, Assurance, list[str]]:
-    """Confirm the enrollment that the user of ``token`` owes.
+    """Confirm the enrollment that the user of ``token``, who came by ``methods``, owes.
 
     Return the user, the login that this completes, and the backup codes. The token and the code
     are used up. Raise InvalidChallenge, ExpiredChallenge, PolicyUnavailable, and what
@@ -157,7 +158,7 @@ def finish_owed_enrollment(
     """
     started = time.time()
     user = _owing(token, may_sign_in)
-    login = new_login(user, "pwd", "otp", at=started)
+    login = new_login(user, *methods, "otp", "mfa", at=started)
 
     @sensitive_variables()
     def still() -> None:

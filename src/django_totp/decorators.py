@@ -61,7 +61,7 @@ def _async(view: Callable[..., Any], max_age: int | None) -> Any:
 
 def ask_for_login(request: HttpRequest) -> HttpResponse:
     if navigation.wants_html(request):
-        return navigation.to_login(navigation.here(request))
+        return navigation.to_login(request, navigation.here(request))
     detail = _("Log in first.")
     return navigation.refusal(status=401, detail=detail, code="not_authenticated")
 

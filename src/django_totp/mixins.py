@@ -6,12 +6,12 @@ from typing import Any
 from django.http import HttpResponse, HttpResponseRedirect
 from django.shortcuts import resolve_url
 from django.utils.formats import date_format
-from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 
 from . import decorators, events, navigation
 from .exceptions import PolicyUnavailable
 from .forms import problems_of
+from .moments import local
 from .sessions import first_step
 from .visits import visit_of
 
@@ -80,4 +80,4 @@ class TwoStepMixin:
 def _required_from(begin: datetime) -> str:
     return _(
         "From %(moment)s on, this account must have two-factor authentication. Set it up in time."
-    ) % {"moment": date_format(localtime(begin), "SHORT_DATETIME_FORMAT")}
+    ) % {"moment": date_format(local(begin), "SHORT_DATETIME_FORMAT")}

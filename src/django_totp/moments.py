@@ -47,10 +47,14 @@ def aware(moment: datetime) -> datetime:
     return timezone.make_aware(moment, timezone.get_default_timezone())
 
 
+def local(moment: datetime) -> datetime:
+    """Return ``moment`` in the time zone of the project, or the system's if it names none."""
+    return moment.astimezone(timezone.get_default_timezone() if settings.TIME_ZONE else None)
+
+
 def today() -> date:
     """Return the date in the time zone of the project, or the system's if it names none."""
-    zone = timezone.get_default_timezone() if settings.TIME_ZONE else None
-    return datetime.now(zone).date()
+    return local(datetime.now(UTC)).date()
 
 
 def past(moment: datetime) -> datetime:

@@ -89,10 +89,17 @@ def login_url() -> str:
     return url if parts.netloc or _view_at(parts.path) is not None else to(LOGIN)
 
 
-def to_login(next_url: str, url: str = "") -> HttpResponse:
-    """Lead to the login page ``url``, or that of the project, and on to ``next_url``."""
-    query = f"?{urlencode({REDIRECT_FIELD_NAME: next_url})}" if next_url else ""
-    return HttpResponseRedirect(f"{url or login_url()}{query}")
+def to_login(request: HttpRequest, next_url: str, url: str = "") -> HttpResponse:
+    """Lead to the login page ``url``, or that of the project, and on to ``next_url``.
+
+    A login page of another site needs to be told of which site that is.
+    """
+    parts = urlsplit(url or login_url())
+    query = parse_qs(parts.query, keep_blank_values=True)
+    if next_url:
+        is_far = not is_local(request, parts.geturl())
+        query[REDIRECT_FIELD_NAME] = [request.build_absolute_uri(next_url) if is_far else next_url]
+    return HttpResponseRedirect(parts._replace(query=urlencode(query, doseq=True)).geturl())
 
 
 def tell(request: Any, sentence: str) -> None:

@@ -63,6 +63,8 @@ class HalfLogin:
     @property
     def may_sign_in(self) -> Callable[[AbstractBaseUser], bool]:
         """Return what the backend says of who may sign in."""
+        if self.backend not in settings.AUTHENTICATION_BACKENDS:
+            return lambda user: False  # it is gone since, and its sessions with it
         rule: Any = getattr(load_backend(self.backend), "user_can_authenticate", is_active)
         return rule  # type: ignore[no-any-return]
 
@@ -122,7 +124,9 @@ def begin(
     """Let the session hold a half-login of ``user``, and name nobody."""
     session, key = request.session, key_of(user)
     backend = session[BACKEND_SESSION_KEY] if is_told else backend_of(user)
-    is_owned = is_told or session.get(SESSION_KEY) == key
+    held = held_by(session)
+    was_owned = held is not None and held.owner == key
+    is_owned = is_told or was_owned or session.get(SESSION_KEY) == key
     _leave_to(session, key)
     for name in (*KEYS, assurance.SESSION_KEY):
         session.pop(name, None)

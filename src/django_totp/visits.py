@@ -121,8 +121,9 @@ class Visit:
             self.is_undecided = True
 
     def _judge_new(self, user: AbstractBaseUser) -> None:
-        stated = assurance.in_session(self.session, user)
-        if stated.stated and worth_of(self.session, user) is Standing.GOOD:
+        if not vars(self.request).get(assurance.STATED):
+            self.session.pop(assurance.SESSION_KEY, None)  # that of a login before this one
+        elif worth_of(self.session, user) is Standing.GOOD:
             return
         login = new_login(user)
         worth = Standing.GOOD if is_exempt(self.session) else assurance.standing(user, login)

@@ -24,6 +24,7 @@ from django_totp.mixins import SecondFactorRequiredMixin
 from django_totp.models import BackupCode, Totp
 from django_totp.sessions import HALF
 from django_totp.totp import disable_totp, generate_totp_secret
+from django_totp.views.pages import setup
 from tests.browsing import (
     FETCH,
     JSON,
@@ -150,6 +151,11 @@ class TestLogin:
         assert_led(response, "/open/")
         [message] = get_messages(response.wsgi_request)
         assert "two-factor authentication" in str(message)
+
+    def test_in_grace_without_a_time_zone(self, browser, settings):
+        settings.USE_TZ, settings.TIME_ZONE = False, None
+        settings.TOTP_REQUIRED_FOR, settings.TOTP_GRACE_PERIOD = ["everyone"], 86400
+        assert_led(browser.password(next_url="/open/"), "/open/")
 
     def test_in_grace_without_messages(self, browser, settings, monkeypatch):
         settings.TOTP_REQUIRED_FOR, settings.TOTP_GRACE_PERIOD = ["everyone"], 86400
@@ -342,6 +348,26 @@ class TestSetup:
         assert browser.session.session_key != key
         assert browser.client.get("/guarded/").content == b"guarded"
         assert ("totp_created", None) in told
+
+    @pytest.mark.parametrize("kind", ["own", "foreign"])
+    def test_one_whose_logins_are_ended_meanwhile(self, browser, otp, clock, monkeypatch, kind):
+        if kind == "own":
+            browser.password()
+        else:
+            browser.client.get(f"/foreign/?pk={browser.user.pk}")
+        confirm = setup.confirm_totp_setup
+
+        def slowly(*args, **kwargs):
+            clock.shift(1)
+            end_sessions(browser.user)
+            clock.shift(2)
+            return confirm(*args, **kwargs)
+
+        secret = secret_on(browser.client.get(reverse(SETUP)))
+        monkeypatch.setattr(setup, "confirm_totp_setup", slowly)
+        browser.client.post(reverse(SETUP), {"otp_code": otp(secret), "secret": secret})
+        clock.shift(5)
+        assert browser.client.get("/open/").content == b"False AnonymousUser"
 
     def test_the_file_of_the_codes(self, browser, otp):
         browser.password()

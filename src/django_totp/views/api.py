@@ -1,5 +1,6 @@
 """The ``totp/`` endpoints: a signed-in user manages the enrollment."""
 
+import time
 from typing import Any, cast
 
 from django.contrib.auth import get_user_model
@@ -115,12 +116,12 @@ class TotpCreateView(SignedInView):
 class TotpConfirmView(SignedInView):
     @shows(200, BackupCodesResponse, request=TotpConfirmRequest)
     def post(self, request: Request) -> Response:
-        code = self.read(TotpConfirmRequest)["input_code"]
+        started, code = time.time(), self.read(TotpConfirmRequest)["input_code"]
         self.ask_for_password()
-        login = self.login
+        login = self.login.named() if is_by_session(request) else self.login
         codes = confirm_totp_setup(self.user, code, request=request, sid=login.sid)
         if is_by_session(request):
-            keep_in_session(request, login.stepped_up())
+            keep_in_session(request, login.stepped_up(at=started))
         return Response({"backup_codes": codes})
 
 

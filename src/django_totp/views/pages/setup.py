@@ -112,12 +112,17 @@ class SetupPage(StepPage):
     def _confirmed(self, code: str) -> list[str]:
         request, half = self.request, self.half
         if half is None:
-            login = assurance_of(request)
+            login = assurance_of(request).named()
             codes = confirm_totp_setup(self.user, code, request=request, sid=login.sid)
-            sessions.step_up(request, login.stepped_up())
+            # From when the request began: whoever ended all logins meanwhile has ended this one.
+            sessions.step_up(request, login.stepped_up(at=self.visit.at))
             return codes
         user, login, codes = finish_owed_enrollment(
-            half.challenge, code, may_sign_in=half.may_sign_in, request=request
+            half.challenge,
+            code,
+            methods=half.methods,
+            may_sign_in=half.may_sign_in,
+            request=request,
         )
         sessions.sign_in(request, user, login, half=half)
         events.logged_in(user, request, method="totp")

@@ -73,7 +73,7 @@ class StepPage(Page):
             return self.lead_on_half()
         if self.visit.over is not None:
             return self.begin_anew(self.visit.over)
-        return navigation.to_login(self.next_url)
+        return navigation.to_login(self.request, self.next_url)
 
     def lead_on_user(self) -> HttpResponse | None:
         raise NotImplementedError
@@ -98,12 +98,12 @@ class StepPage(Page):
     def give_up(self, half: sessions.HalfLogin) -> HttpResponse:
         """End the half-login, for somebody who wants to log in as somebody else."""
         sessions.end(self.request.session)
-        return navigation.to_login(self.next_url, half.login_url)
+        return navigation.to_login(self.request, self.next_url, half.login_url)
 
     def begin_anew(self, half: sessions.HalfLogin | None) -> HttpResponse:
         """Tell that the login has to begin anew, and where."""
         url = half.login_url if half is not None else ""
-        login = navigation.to_login(self.next_url, url)["Location"]
+        login = navigation.to_login(self.request, self.next_url, url)["Location"]
         return render(self.request, "django_totp/over.html", {"login_url": login}, status=400)
 
 
