@@ -1,93 +1,138 @@
 """What a login by session costs: ours, other packages', and a second step written by hand.
 
     python -m benchmarks.sessions
+    python -m benchmarks.sessions --packages floor,ours --rounds 20
 
-Each package has its own environment and process, on SQLite in memory; they take turns.
+Each package has an environment, a process and a database of its own, on SQLite. They take turns,
+so that what disturbs the machine disturbs all. A cost is a median, and a ratio the median of the
+ratios of all rounds: each of them was measured in the same seconds as the floor.
 """
 
 import statistics
+import subprocess
 from contextlib import ExitStack
 from typing import Any
 
 from benchmarks import environments, report
+from benchmarks.environments import Ask, worker
 
-COLUMNS = {
-    "floor": ("ours", "floor"),
-    "ours": ("ours", "ours"),
-    "two-factor-auth": ("two-factor-auth", "two-factor-auth"),
-    "allauth": ("allauth-pages", "allauth-pages"),
+FLOOR, WHOLE = "floor", "a whole login"
+ENVIRONMENTS = {
+    FLOOR: "ours",
+    "ours": "ours",
+    "two-factor-auth": "two-factor-auth",
+    "allauth": "allauth-pages",
+    "django-mfa": "django-mfa",
 }
-WHOLE = ("password", "code form", "code", "first page")
-STEPS = (*WHOLE, "wrong code", "backup code", "page", "admin", "anonymous page")
-PACKAGES = ["django-totp", "django-two-factor-auth", "django-otp", "django-allauth", "Django"]
+PARTS = ("password", "code form", "code", "first page")
+STEPS = (WHOLE, *PARTS, "wrong code", "backup code", "page", "admin", "anonymous page")
+VERSIONS = ["django-two-factor-auth", "django-otp", "django-allauth", "django-mfa", "Django"]
 
-Medians = dict[str, list[dict[str, float]]]
-
-
-def measure(turns: int, times: int) -> tuple[Medians, dict[str, dict[str, str]]]:
-    """Return the medians of each turn, and the statements of each step, by column."""
-    found: Medians = {name: [] for name in COLUMNS}
-    statements: dict[str, dict[str, str]] = {}
-    with ExitStack() as stack:
-        workers = {
-            name: stack.enter_context(
-                environments.worker(peer, "sqlite", "benchmarks.browsers", side=side)
-            )
-            for name, (peer, side) in COLUMNS.items()
-        }
-        for turn in range(turns + 1):  # the first one warms up
-            for name, ask in workers.items():
-                medians, statements[name] = ask(times)
-                found[name] += [medians] if turn else []
-    return found, statements
+Life = dict[str, float]
 
 
-def whole(medians: dict[str, float]) -> float:
+class Column:
+    """A worker process, and all that it has measured: the medians of each round."""
+
+    def __init__(self, ask: Ask) -> None:
+        self.ask = ask
+        self.rounds: list[dict[str, float]] = []
+        self.statements: dict[str, tuple[int, ...]] = {}
+
+    def live(self, lives: int) -> None:
+        """Add the medians of so many lives."""
+        taken = [life | {WHOLE: whole(life)} for life in self.ask("live", lives)]
+        medians = {step: statistics.median(life[step] for life in taken) for step in taken[0]}
+        self.rounds.append(medians)
+
+    def count(self) -> None:
+        counted = {step: tuple(count) for step, count in self.ask("count").items()}
+        parts = [counted[part] for part in PARTS if part in counted]
+        self.statements = counted | {WHOLE: tuple(map(sum, zip(*parts, strict=True)))}
+
+
+def whole(life: Life) -> float:
     """Return what a whole login costs. Some show the form with the answer to the password."""
-    return sum(medians.get(name, 0) for name in WHOLE)
+    return sum(life.get(part, 0) for part in PARTS)
 
 
-def ratio(found: Medians, name: str, cost: Any) -> tuple[float, float]:
-    """Return the median cost in ms, and its ratio to the floor's, turn by turn."""
-    turns = zip(found[name], found["floor"], strict=True)
-    pairs = [(cost(one), cost(floor)) for one, floor in turns]
-    middle = statistics.median(one for one, _ in pairs)
-    return middle, statistics.median(one / floor for one, floor in pairs)
+def installed(names: list[str]) -> list[str]:
+    """Return those that there is an environment for, and say which cannot be installed."""
+    found = []
+    for name in names:
+        try:
+            environments.python_of(ENVIRONMENTS[name])
+        except subprocess.CalledProcessError as error:
+            report.say(f"{name} cannot be installed: {error}")
+        else:
+            found.append(name)
+    return found
 
 
-def cell(found: Medians, name: str, cost: Any, row: str) -> str:
-    if row in STEPS and row not in found[name][0]:
+def measure(names: list[str], rounds: int, lives: int) -> dict[str, Column]:
+    """Return the columns after so many rounds, in each of which all take their turn."""
+    with ExitStack() as stack:
+        columns = {name: Column(stack.enter_context(started(name))) for name in names}
+        for column in columns.values():
+            column.ask("live", lives)  # what only the first requests pay
+            column.count()
+        order = list(columns.values())
+        for _ in range(rounds):
+            for column in order:
+                column.live(lives)
+            order.append(order.pop(0))
+    return columns
+
+
+def started(name: str) -> Any:
+    return worker(ENVIRONMENTS[name], "sqlite", "benchmarks.browsers", package=name)
+
+
+def costs(columns: dict[str, Column]) -> list[list[str]]:
+    """Return a row for a whole login and for each step: the time, and its ratio to the floor's."""
+    floor = columns[FLOOR]
+    return [[step, *(_cost(column, floor, step) for column in columns.values())] for step in STEPS]
+
+
+def _cost(column: Column, floor: Column, step: str) -> str:
+    if step not in column.statements:
         return report.NONE
-    middle, to_floor = ratio(found, name, cost)
-    return f"{middle:.2f}" if name == "floor" else f"{middle:.2f} ({to_floor:.2f})"
+    time = statistics.median(medians[step] for medians in column.rounds)
+    if column is floor or step not in floor.statements:
+        return f"{time:.2f}"
+    pairs = zip(column.rounds, floor.rounds, strict=True)
+    ratio = statistics.median(one[step] / other[step] for one, other in pairs)
+    return f"{time:.2f} ({ratio:.2f})"
 
 
-def rows(found: Medians) -> list[list[str]]:
-    """Return a row for a whole login and for each step."""
-    costs = {"a whole login": whole} | {
-        step: (lambda medians, step=step: medians[step]) for step in STEPS
-    }
-    return [
-        [row, *(cell(found, name, cost, row) for name in COLUMNS)] for row, cost in costs.items()
-    ]
+def statements(columns: dict[str, Column]) -> list[list[str]]:
+    return [[step, *(_count(column, step) for column in columns.values())] for step in STEPS]
+
+
+def _count(column: Column, step: str) -> str:
+    if step not in column.statements:
+        return report.NONE
+    sql, of_transactions = column.statements[step]
+    return f"{sql} + {of_transactions}"
 
 
 def main() -> None:
     parser = report.parser(__doc__)
-    parser.add_argument("--turns", type=int, default=7)
-    parser.add_argument("--times", type=int, default=40, help="logins in each turn")
+    parser.add_argument("--packages", default=",".join(ENVIRONMENTS), help="separated by commas")
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--lives", type=int, default=10, help="lives at a package in each round")
     arguments = parser.parse_args()
-    found, statements = measure(arguments.turns, arguments.times)
     report.heading("A login by session: time")
-    report.say(report.table(["CPU time in ms (ratio)", *COLUMNS], rows(found)))
+    wanted = arguments.packages.split(",")
+    names = installed([FLOOR, *(name for name in wanted if name != FLOOR)])
+    columns = measure(names, arguments.rounds, arguments.lives)
+    report.say(report.table(["CPU time in ms (ratio)", *columns], costs(columns)))
     report.heading("A login by session: statements")
-    counted = [
-        [step, *(statements[name].get(step, report.NONE) for name in COLUMNS)] for step in STEPS
-    ]
-    report.say(report.table(["SQL + transaction commands", *COLUMNS], counted))
+    report.say(report.table(["SQL + transaction commands", *columns], statements(columns)))
     report.heading("Versions of the logins by session")
-    for name, (peer, _) in COLUMNS.items():
-        report.item(f"{name}: {environments.versions(peer, PACKAGES)}")
+    for name in names:
+        held = ["django-totp", *VERSIONS] if name == "ours" else VERSIONS
+        report.item(f"{name}: {environments.versions(ENVIRONMENTS[name], [*held, 'Python'])}")
     report.say(report.machine())
     report.write(arguments.page)
 

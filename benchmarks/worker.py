@@ -191,8 +191,8 @@ def main(kind: type[Worker] = Worker) -> None:
         connection.creation.destroy_test_db(name, verbosity=0)
 
 
-def serve(worker: Worker, pipe: TextIO) -> None:
-    """Carry out the commands until the input ends."""
+def serve(worker: Any, pipe: TextIO) -> None:
+    """Carry out the commands, which are methods of ``worker``, until the input ends."""
     for line in sys.stdin:
         command, *arguments = json.loads(line)
         answer = getattr(worker, command)(*arguments)
