@@ -44,6 +44,8 @@ class SecondFactorMiddleware:
             self.process_view = self.aprocess_view  # type: ignore[method-assign,assignment]
 
     def __call__(self, request: HttpRequest) -> Any:
+        if hasattr(request, "totp_visit"):  # it is there twice
+            return self.get_response(request)
         visit = _begin(request)
         return self._acall(visit) if self.is_async else _answer(visit, self.get_response(request))
 
@@ -62,7 +64,8 @@ class SecondFactorMiddleware:
             _end_half(request.totp_visit)
         if SIGNED_IN not in vars(request):
             return None
-        answer = _settled(request.totp_visit, navigation.here(request))
+        visit = request.totp_visit
+        answer = _settled(visit, navigation.here(request)) if visit.settle() else None
         return None if navigation.is_second_step(view) else answer
 
     async def aprocess_view(
@@ -92,10 +95,16 @@ class PasswordGiven(Exception):
 class AskingForm:
     """What the login form of an admin becomes: who needs a second factor is not signed in yet."""
 
+    is_checked = False  # the form may ask for its user before, to refuse him
+
+    def full_clean(self) -> None:
+        super().full_clean()  # type: ignore[misc]
+        self.is_checked = True
+
     def get_user(self) -> Any:
         """Return the user who may be signed in. Raise PasswordGiven or PolicyUnavailable."""
         user: Any = super().get_user()  # type: ignore[misc]
-        if user is None or backend_of(user) in conf.TOTP_EXEMPT_BACKENDS:
+        if user is None or not self.is_checked or backend_of(user) in conf.TOTP_EXEMPT_BACKENDS:
             return user
         if next_step(user).challenge:
             raise PasswordGiven(user)
@@ -138,12 +147,20 @@ def _user(visit: Visit, before: Any) -> Any:
     """
     is_by_session = "user" in vars(visit) or SESSION_KEY in visit.session
     is_refused = is_by_session and not visit.user.is_authenticated
-    return visit.user if is_refused or isinstance(before, SimpleLazyObject) else before
+    return visit.user if is_refused or _is_djangos(before) else before
+
+
+def _is_djangos(before: Any) -> bool:
+    """Return whether it is what Django's middleware has put there, which looks at the session."""
+    if not isinstance(before, SimpleLazyObject):
+        return False
+    find = vars(before).get("_setupfunc")
+    return getattr(find, "__module__", "") == "django.contrib.auth.middleware"
 
 
 def _is_nobody(visit: Visit, before: Any) -> bool:
     """Return whether there is no session that could name anybody: that needs no thread."""
-    return isinstance(before, SimpleLazyObject) and visit.session.session_key is None
+    return _is_djangos(before) and visit.session.session_key is None
 
 
 def _let_ask(site: Any) -> None:
@@ -167,7 +184,7 @@ def _is_through(visit: Visit, response: Any) -> bool:
 
     Of a request that has failed, Django stores no session.
     """
-    is_new = SIGNED_IN in vars(visit.request)
+    is_new = SIGNED_IN in vars(visit.request) or visit.names_unjudged
     return response.status_code == FAILED or not (is_new or visit.is_undecided or visit.half)
 
 
@@ -176,11 +193,11 @@ def _answer(visit: Visit, response: Any) -> Any:
     if _is_through(visit, response):
         return response
     request = visit.request
-    if SIGNED_IN in vars(request) or (visit.is_settled and not visit.is_answered):
+    was_settled = visit.is_settled and not visit.is_answered
+    if visit.settle() or was_settled:
         # Whoever was refused by the view was logged in before it, and comes back to it.
-        asked_for = navigation.here(request) if visit.is_settled else ""
-        next_url = _led_to_by(request, response) or asked_for
-        return _settled(visit, next_url, response) or response
+        asked_for = navigation.here(request) if was_settled else ""
+        return _settled(visit, _led_to_by(request, response) or asked_for, response) or response
     if visit.is_undecided:
         is_refused = navigation.is_refused(request, response)
         return _unavailable(request, response) if is_refused else response
@@ -203,8 +220,7 @@ def _is_led(visit: Visit, response: Any) -> bool:
 
 
 def _settled(visit: Visit, next_url: str, response: Any = None) -> HttpResponse | None:
-    """Judge a login of another view. Return what stands for ``response`` unless it is good."""
-    visit.settle()
+    """Return what stands for ``response`` to a login of another view, unless that is good."""
     if visit.is_undecided:
         return _unavailable(visit.request, response)
     return _lead(visit, next_url, response) if visit.half is not None else None

@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpResponse, HttpResponseRedirect
 from django.shortcuts import resolve_url
 from django.utils.formats import date_format
@@ -73,8 +74,10 @@ class TwoStepMixin:
     def _next_url(self) -> str:
         """Return where the login leads, or nothing if that is where all logins lead."""
         view: Any = self
-        url: str = view.get_redirect_url()
-        return url or (resolve_url(view.next_page) if view.next_page else "")
+        if view.get_redirect_url():
+            return str(view.get_redirect_url())
+        url = str(view.get_success_url())
+        return "" if url == resolve_url(settings.LOGIN_REDIRECT_URL) else url
 
 
 def _required_from(begin: datetime) -> str:

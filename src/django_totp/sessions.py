@@ -132,7 +132,7 @@ def begin(
         session.pop(name, None)
     half = HalfLogin(challenge, purpose, key, backend, [*methods], login_url, is_told, is_owned)
     session[HALF] = asdict(half)
-    request.user = AnonymousUser()
+    _forget_user(request)
     return half
 
 
@@ -156,6 +156,7 @@ def sign_in(
     else:
         auth.login(request, user, backend=(half.backend if half else backend) or None)  # type: ignore[arg-type]
         vars(request).pop(SIGNED_IN, None)
+    request.totp_visit.judged = key_of(user)
     keep_in_session(request, login)
 
 
@@ -214,6 +215,15 @@ def _resume(request: Any, user: AbstractBaseUser, backend: str) -> None:
         request.session[name] = value
     request.user = user
     rotate_token(request)
+
+
+def _forget_user(request: Any) -> None:
+    """Let nobody be signed in in the rest of the request, however it asks."""
+
+    async def auser() -> AnonymousUser:
+        return AnonymousUser()
+
+    request.user, request.auser = AnonymousUser(), auser
 
 
 def _leave_to(session: Any, key: str) -> None:

@@ -49,10 +49,12 @@ class Visit:
     ``over`` one whose time is over. ``is_settled`` says that another view or middleware has
     logged in, and that this has been judged. ``is_undecided`` says that nobody can tell now who
     must have a second factor. ``is_answered`` is set by who leads to the next step without help.
+    ``judged`` is the key of the user whom the session may name.
     """
 
     half: HalfLogin | None = None
     over: HalfLogin | None = None
+    judged: str | None = None
     is_new = is_settled = is_undecided = is_answered = False
 
     def __init__(self, request: HttpRequest) -> None:
@@ -67,10 +69,22 @@ class Visit:
     @cached_property
     def user(self) -> Any:
         """Return who is signed in, or an AnonymousUser."""
-        self.settle()  # a middleware may have logged in: that is no session from before
+        if SIGNED_IN in vars(self.request):  # by a middleware: that is no session from before
+            self.settle()
         user = vars(self).get("user") or self._look()
         self.request._cached_user = user  # where Django keeps what it has found
         return user
+
+    @property
+    def names_unjudged(self) -> bool:
+        """Return whether the session, which has changed, names somebody whom nobody has judged.
+
+        So a login is seen whose signal did not arrive.
+        """
+        session = self.session
+        if self.is_undecided or not session.modified:
+            return False
+        return session.get(SESSION_KEY) not in (None, self.judged)
 
     def _look(self) -> Any:
         user = signed_in(self.request)
@@ -82,7 +96,11 @@ class Visit:
         except PolicyUnavailable:
             self.is_undecided = True
             return AnonymousUser()
-        return user if worth is Standing.GOOD else self._refuse(user, worth)
+        return self._accept(user) if worth is Standing.GOOD else self._refuse(user, worth)
+
+    def _accept(self, user: AbstractBaseUser) -> AbstractBaseUser:
+        self.judged = key_of(user)
+        return user
 
     def _refuse(self, user: AbstractBaseUser, worth: Standing) -> AnonymousUser:
         if worth is Standing.OUTDATED:
@@ -101,18 +119,28 @@ class Visit:
             self.over = held
             end(self.session)
 
-    def settle(self) -> None:
-        """Judge a login that another view or middleware has made in this request, if any.
+    def settle(self) -> bool:
+        """Judge a login that another view or middleware has made in this request.
 
-        A code is asked for as if nothing but the first factor were known of it, unless it states
-        more. The row is read again: what the login has changed of it may have been rolled back.
+        Return whether there was one. A code is asked for as if nothing but the first factor were
+        known of it, unless it states more. The row is read again: what the login has changed of it
+        may have been rolled back.
         """
-        user = vars(self.request).pop(SIGNED_IN, None)
-        if user is None or self.session.get(SESSION_KEY) != key_of(user):
-            return  # signed out again
+        told = vars(self.request).pop(SIGNED_IN, None)
+        name = self.session.get(SESSION_KEY)
+        is_told = told is not None and key_of(told) == name
+        if name is None or not (is_told or self.names_unjudged):
+            return False  # signed out again, or a login of another kind
+        if not is_told and "user" not in vars(self):
+            return not self.user.is_authenticated  # nobody has looked yet: it may be from before
+        user: Any = told or auth.get_user(self.request)
+        self._settle(_named_in(self.session) or _joined(user))
+        return True
+
+    def _settle(self, user: Any) -> None:
         self.half, self.is_settled = None, True
         self.session.pop(HALF, None)
-        self.user = self.request.user = user = account_by("pk", user.pk) or _joined(user)
+        self.user = self.request.user = user
         try:
             self._judge_new(user)
         except PolicyUnavailable:
@@ -124,10 +152,12 @@ class Visit:
         if not vars(self.request).get(assurance.STATED):
             self.session.pop(assurance.SESSION_KEY, None)  # that of a login before this one
         elif worth_of(self.session, user) is Standing.GOOD:
+            self._accept(user)
             return
         login = new_login(user)
         worth = Standing.GOOD if is_exempt(self.session) else assurance.standing(user, login)
         if worth is Standing.GOOD:
+            self._accept(user)
             keep_in_session(self.request, replace(login, stated=False))
         else:
             self.user = self._refuse(user, worth)
