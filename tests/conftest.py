@@ -26,6 +26,7 @@ from django_totp.models import Totp
 from django_totp.tokens import restate
 from django_totp.totp import generate_totp_secret
 from tests import services
+from tests.browsing import Browser, age_enrollment
 
 hypothesis.settings.register_profile("no deadline", deadline=None)  # machines are busy at times
 hypothesis.settings.load_profile("no deadline")
@@ -198,3 +199,22 @@ def without_middleware(settings):
 def unguarded(settings, without_middleware):
     """Make it a project without the middleware and the pages."""
     settings.ROOT_URLCONF = "tests.unguarded_urls"
+
+
+@pytest.fixture
+def browser(user):
+    """Return a browser of a user without a second factor."""
+    return Browser(user)
+
+
+@pytest.fixture
+def enrolled(enrolled_user):
+    """Return a browser of a user whose second factor is a day old."""
+    age_enrollment(enrolled_user)
+    return Browser(enrolled_user)
+
+
+@pytest.fixture
+def code(otp, secret):
+    """Return a function that gives the code of the user's app, like ``otp``."""
+    return lambda **options: otp(secret, **options)

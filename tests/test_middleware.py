@@ -55,24 +55,6 @@ def clock():
 
 
 @pytest.fixture
-def browser(user):
-    """Return a browser of a user without a second factor."""
-    return Browser(user)
-
-
-@pytest.fixture
-def enrolled(enrolled_user):
-    """Return a browser of a user whose second factor is a day old."""
-    age_enrollment(enrolled_user)
-    return Browser(enrolled_user)
-
-
-@pytest.fixture
-def code(otp, secret):
-    return lambda **options: otp(secret, **options)
-
-
-@pytest.fixture
 def staff(enrolled_user):
     """Return a browser of an enrolled superuser."""
     enrolled_user.is_staff = enrolled_user.is_superuser = True

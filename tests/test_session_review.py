@@ -34,7 +34,7 @@ from django_totp.sessions import HALF
 from django_totp.views.pages import setup as setup_page
 from django_totp.views.pages import steps
 from tests import session_urls
-from tests.browsing import SETUP, VERIFY, Browser, age_enrollment, assert_led
+from tests.browsing import SETUP, VERIFY, Browser, assert_led
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.test_session_review")]
 
@@ -209,28 +209,6 @@ class Handler:
 
     def process_exception(self, request, exception):
         return HttpResponse("An error, and we are sorry.", status=500)
-
-
-class NoAuth:
-    """Says ``request.auth = None``, as frameworks do where no token was sent."""
-
-    def __init__(self, get_response):
-        self.get_response = get_response
-
-    def __call__(self, request):
-        request.auth = None
-        return self.get_response(request)
-
-
-@pytest.fixture
-def enrolled(enrolled_user):
-    age_enrollment(enrolled_user)
-    return Browser(enrolled_user)
-
-
-@pytest.fixture
-def code(otp, secret):
-    return lambda **options: otp(secret, **options)
 
 
 @pytest.fixture

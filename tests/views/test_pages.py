@@ -33,7 +33,6 @@ from tests.browsing import (
     SETUP,
     VERIFY,
     Browser,
-    age_enrollment,
     assert_led,
 )
 
@@ -42,23 +41,6 @@ pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.session_urls")]
 STATE, CODES, DISABLE = "two-factor", "two-factor-backup-codes", "two-factor-disable"
 PAGES = [LOGIN, VERIFY, SETUP, STATE, CODES, DISABLE]
 MODEL = "django.contrib.auth.backends.ModelBackend"
-
-
-@pytest.fixture
-def browser(user):
-    return Browser(user)
-
-
-@pytest.fixture
-def enrolled(enrolled_user):
-    """Return a browser of a user whose second factor is a day old."""
-    age_enrollment(enrolled_user)
-    return Browser(enrolled_user)
-
-
-@pytest.fixture
-def code(otp, secret):
-    return lambda **options: otp(secret, **options)
 
 
 @pytest.fixture
