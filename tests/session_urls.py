@@ -26,6 +26,7 @@ from rest_framework.views import APIView
 
 from django_totp.decorators import second_factor_required
 from django_totp.mixins import SecondFactorRequiredMixin, TwoStepMixin
+from django_totp.sessions import KEYS
 from tests import urls
 
 
@@ -67,6 +68,15 @@ def foreign_api(request: Any) -> HttpResponse:
 async def async_private(request: Any) -> HttpResponse:
     user = await request.auser()
     return HttpResponse(f"{user.is_authenticated} {user}")
+
+
+def forged(request: Any) -> HttpResponse:
+    """Write into the session what Django would, by hand."""
+    str(request.user)
+    values = (request.GET["pk"], settings.AUTHENTICATION_BACKENDS[0], "wrong")
+    for name, value in zip(KEYS, values, strict=True):
+        request.session[name] = value
+    return HttpResponse("forged")
 
 
 def failing(request: Any) -> HttpResponse:
@@ -137,6 +147,7 @@ urlpatterns = [
     path("foreign/", foreign),
     path("foreign/api/", foreign_api),
     path("foreign/failing/", failing),
+    path("foreign/forged/", forged),
     path("foreign/streaming/", streaming),
     path("foreign/forgiving/", forgiving),
     path("foreign/async/", async_foreign),

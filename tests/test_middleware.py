@@ -368,6 +368,21 @@ class TestOddLogins:
         assert_led(enrolled.client.get(url), VERIFY, url)
         assert enrolled.is_half
 
+    def test_a_session_that_was_written_by_hand_is_nobodys(self, enrolled):
+        response = enrolled.client.get(f"/foreign/forged/?pk={enrolled.user.pk}")
+        assert response.content == b"forged"
+        assert not enrolled.session.keys()
+
+    def test_a_receiver_that_states_a_password_alone(self, enrolled):
+        def state(request, **kwargs):
+            record(request, "pwd")
+
+        user_logged_in.connect(state)
+        response = enrolled.client.get(f"/foreign/?pk={enrolled.user.pk}")
+        user_logged_in.disconnect(state)
+        assert_led(response, VERIFY, "/private/")
+        assert enrolled.is_half
+
     def test_a_view_that_fails_logs_nobody_in(self, enrolled):
         enrolled.client.raise_request_exception = False
         assert enrolled.client.get(f"/foreign/failing/?pk={enrolled.user.pk}").status_code == 500

@@ -133,8 +133,9 @@ class Visit:
             return False  # signed out again, or a login of another kind
         if not is_told and "user" not in vars(self):
             return not self.user.is_authenticated  # nobody has looked yet: it may be from before
-        user: Any = told or auth.get_user(self.request)
-        self._settle(_named_in(self.session) or _joined(user))
+        user: Any = told if is_told else auth.get_user(self.request)
+        if user.is_authenticated:  # else Django has taken the session from nobody
+            self._settle(_named_in(self.session) or _joined(user))
         return True
 
     def _settle(self, user: Any) -> None:
