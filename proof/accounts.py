@@ -58,19 +58,31 @@ class Account:
 
 def enrolled() -> Account:
     """Make a user whose enrollment is confirmed."""
+    return enroll(plain())
+
+
+def enroll(user: Any) -> Account:
+    """Confirm an enrollment of ``user``."""
     codes = generate_backup_codes()
-    account = pending(confirmed_at=timezone.now())
+    account = _set_up(user, confirmed_at=timezone.now())
     row = account.row()
     assert row is not None
     insert_codes(row, codes)
-    return Account(account.user, account.secret, codes)
+    return Account(user, account.secret, codes)
 
 
 def pending(**fields: Any) -> Account:
     """Make a user whose enrollment waits to be confirmed, or has ``fields``."""
-    user = get_user_model().objects.create(
-        username=f"user-{os.getpid()}-{next(_numbers)}", password=_hashed()
-    )
+    return _set_up(plain(), **fields)
+
+
+def plain(**fields: Any) -> Any:
+    """Make a user without an enrollment."""
+    name = f"user-{os.getpid()}-{next(_numbers)}"
+    return get_user_model().objects.create(username=name, password=_hashed(), **fields)
+
+
+def _set_up(user: Any, **fields: Any) -> Account:
     secret = generate_totp_secret()
     Totp.objects.create(user=user, secret_key=encrypt(secret), **fields)
     return Account(user, secret, [])

@@ -6,6 +6,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from http.cookies import SimpleCookie
+from typing import Any
 from urllib.parse import urlencode
 
 from proof.client import TIMEOUT_SECONDS
@@ -24,6 +25,12 @@ class Page:
     cookies: dict[str, str]
 
 
+def filled(page: Page, data: dict[str, str]) -> str:
+    """Return the form of a page that is shown, with what was typed into it."""
+    token = TOKEN.search(page.text)
+    return urlencode({**data, "csrfmiddlewaretoken": token[1] if token else ""})
+
+
 @dataclass
 class Browser:
     """A browser at the server on ``port``. It keeps cookies, and follows nothing."""
@@ -36,19 +43,37 @@ class Browser:
 
     def post(self, path: str, data: dict[str, str], **headers: str) -> Page:
         """Send the form of a page, with the token that the page shows."""
-        return self._keep(self._send("POST", path, self._form(path, data), headers))
+        return self.submit(path, self.fill(path, data), **headers)
+
+    def fill(self, path: str, data: dict[str, str]) -> str:
+        """Look at a page, type into its form, and do not send it yet: a tab that is left open."""
+        return filled(self.get(path), data)
+
+    def submit(self, path: str, body: str, **headers: str) -> Page:
+        """Send what was typed, with the cookies of now."""
+        return self._keep(self._send("POST", path, body, headers))
 
     def fire(self, path: str, forms: list[dict[str, str] | None]) -> list[Page]:
         """Send all at one moment, with the cookies of now; ``None`` looks at the page."""
-        bodies = [None if form is None else self._form(path, form) for form in forms]
-        start = threading.Barrier(len(forms))
+        return self.volley(path, [form and self.fill(path, form) for form in forms])
+
+    def volley(self, path: str, bodies: list[Any]) -> list[Page]:
+        """Send what was typed in several tabs at one moment. No cookie is kept."""
+        start = threading.Barrier(len(bodies))
 
         def send(body: str | None) -> Page:
             start.wait(TIMEOUT_SECONDS)
             return self._send("GET" if body is None else "POST", path, body or "", {})
 
-        with ThreadPoolExecutor(len(forms)) as pool:
+        with ThreadPoolExecutor(len(bodies)) as pool:
             return list(pool.map(send, bodies))
+
+    def ask(self, method: str, path: str) -> Page:
+        return self._keep(self._send(method, path, "", {}))
+
+    def keep(self, page: Page) -> None:
+        """Take the cookies of an answer, as a browser does when it arrives."""
+        self._keep(page)
 
     def twin(self) -> "Browser":
         """Return a browser with the same cookies: a thief's, or another tab's."""
@@ -58,10 +83,6 @@ class Browser:
         """Return what a page shows to who is let in, or where it leads."""
         page = self.get(path)
         return page.text if page.status == 200 else f"{page.status} {page.location}"
-
-    def _form(self, path: str, data: dict[str, str]) -> str:
-        token = TOKEN.search(self.get(path).text)
-        return urlencode({**data, "csrfmiddlewaretoken": token[1] if token else ""})
 
     def _keep(self, page: Page) -> Page:
         self.cookies.update(page.cookies)
