@@ -21,6 +21,7 @@ from django.core.management import get_commands, load_command_class
 from django.test import override_settings
 
 import django_totp
+import proof.__main__ as proof
 from django_totp import attempts, exceptions, serializers
 from django_totp.checks import settings as check_settings
 from django_totp.conf import Conf, conf
@@ -72,6 +73,12 @@ def test_make_targets_that_are_named_exist(page: Path) -> None:
 def test_management_commands_that_are_named_exist(page: Path) -> None:
     named = set(re.findall(r"manage\.py (\w+)", page.read_text(encoding="utf-8")))
     assert named <= set(get_commands())
+
+
+def test_the_programs_of_the_proof_are_those_that_it_runs() -> None:
+    named = re.findall(r"`\.venv/bin/python -m proof\.(\w+)`", markdown.read("docs/proof.md"))
+    assert sorted(named) == sorted(proof.FULL)
+    assert {*proof.QUICK} == {*proof.FULL} - {"timing"}
 
 
 @pytest.mark.parametrize(
