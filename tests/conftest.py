@@ -12,6 +12,7 @@ import pytest
 from django.conf import settings as django_settings
 from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.signals import user_logged_in
 from django.test import override_settings
 from django.urls import reverse
 from rest_framework.response import Response
@@ -218,3 +219,16 @@ def enrolled(enrolled_user):
 def code(otp, secret):
     """Return a function that gives the code of the user's app, like ``otp``."""
     return lambda **options: otp(secret, **options)
+
+
+@pytest.fixture
+def logins():
+    """Return a list of the names of those whom Django says to have logged in."""
+    told = []
+
+    def note(user, **kwargs):
+        told.append(user.get_username())
+
+    user_logged_in.connect(note)
+    yield told
+    user_logged_in.disconnect(note)

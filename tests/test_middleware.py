@@ -63,19 +63,6 @@ def staff(enrolled_user):
     return Browser(enrolled_user)
 
 
-@pytest.fixture
-def logins():
-    """Return a list of those whom Django says to have logged in."""
-    found = []
-
-    def note(sender, request, user, **kwargs):
-        found.append(user.pk)
-
-    user_logged_in.connect(note)
-    yield found
-    user_logged_in.disconnect(note)
-
-
 def sign_in(browser, code):
     """Log in with both factors."""
     browser.password()
@@ -219,8 +206,14 @@ class TestHalfLogin:
         enrolled.password()
         name = enrolled.user.USERNAME_FIELD
         wrong = {name: enrolled.user.get_username(), "password": "wrong"}
-        answer = enrolled.client.post("/api/jwt/create/", wrong, **JSON)
-        assert answer.json()["code"] == "invalid_credentials"
+        for path, body, code in (
+            ("create", wrong, "invalid_credentials"),
+            ("refresh", {"refresh": "x"}, "token_not_valid"),
+            ("step_up", {"refresh": "x", "otp_code": "1"}, "token_not_valid"),
+            ("verify", {"token": "x"}, "token_not_valid"),
+        ):
+            answer = enrolled.client.post(f"/api/jwt/{path}/", body, **JSON)
+            assert answer.json()["code"] == code
 
     def test_a_backend_that_is_gone_ends_it(self, enrolled, code, settings):
         enrolled.password()
@@ -257,7 +250,7 @@ class TestLogins:
         assert enrolled.is_half
         assert_led(enrolled.follow(response, {"otp_code": code()}), "/private/")
         assert enrolled.client.get("/private/").status_code == 200
-        assert logins == [enrolled.user.pk]
+        assert logins == [enrolled.user.get_username()]
         assert enrolled.session["_auth_user_backend"] == MODEL
 
     @pytest.mark.parametrize("at", [LOGIN, "/accounts/login/", "/own/login/"])
@@ -265,7 +258,7 @@ class TestLogins:
         assert_led(browser.password(at, "/private/"), "/private/")
         assert browser.is_signed_in
         assert browser.client.get("/private/").status_code == 200
-        assert logins == [browser.user.pk]
+        assert logins == [browser.user.get_username()]
 
     def test_a_login_page_may_lead_to_a_page_of_its_own(self, enrolled, code):
         response = enrolled.password("/welcome/login/")
@@ -291,9 +284,9 @@ class TestLogins:
         response = enrolled.client.get(f"/foreign/?pk={enrolled.user.pk}&to=/open/%3Fa=1")
         assert_led(response, VERIFY, "/open/?a=1")
         assert enrolled.is_half
-        assert logins == [enrolled.user.pk]
+        assert logins == [enrolled.user.get_username()]
         assert_led(enrolled.follow(response, {"otp_code": code()}), "/open/")
-        assert logins == [enrolled.user.pk]
+        assert logins == [enrolled.user.get_username()]
         assert enrolled.is_signed_in
         assert enrolled.session["of"] == str(enrolled.user.pk)
         assert enrolled.session[ASSURANCE]["amr"] == ["otp", "mfa"]
@@ -446,7 +439,7 @@ class TestAdmin:
         response = staff.follow(response, {"otp_code": code()})
         assert_led(response, "/admin/auth/")
         assert staff.client.get("/admin/").status_code == 200
-        assert logins == [staff.user.pk]
+        assert logins == [staff.user.get_username()]
         assert staff.session[ASSURANCE]["amr"] == ["pwd", "otp", "mfa"]
 
     def test_next_comes_from_the_form(self, staff):
@@ -458,7 +451,7 @@ class TestAdmin:
         browser = Browser(make_user("eve", is_staff=True))
         assert_led(browser.password("/admin/login/", "/admin/"), "/admin/")
         assert browser.client.get("/admin/").status_code == 200
-        assert logins == [browser.user.pk]
+        assert logins == [browser.user.get_username()]
 
     def test_a_wrong_password_is_told_there(self, staff):
         form = {"username": staff.user.get_username(), "password": "wrong"}

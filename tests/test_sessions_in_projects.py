@@ -21,7 +21,6 @@ from django.contrib.auth.backends import BaseBackend
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.hashers import make_password
-from django.contrib.auth.signals import user_logged_in
 from django.contrib.auth.views import LoginView, LogoutView
 from django.http import HttpResponse, HttpResponseRedirect, JsonResponse
 from django.template import engines
@@ -172,19 +171,6 @@ def ada():
 def bob():
     """Return somebody without a second factor, in a browser of his own."""
     return make_visitor("bob")
-
-
-@pytest.fixture
-def logins():
-    """Return the users whom ``user_logged_in`` tells of."""
-    told = []
-
-    def note(user, **kwargs):
-        told.append(user.get_username())
-
-    user_logged_in.connect(note)
-    yield told
-    user_logged_in.disconnect(note)
 
 
 def insert(settings, *more, before=MIDDLEWARE):

@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 
 from . import navigation
 from .assurance import assurance_of, totp_of
-from .exceptions import EnrollmentRequired
+from .exceptions import CONFIRM, CONFIRM_AGAIN, INSUFFICIENT, SET_UP, EnrollmentRequired
 from .visits import visit_of
 
 
@@ -60,6 +60,7 @@ def _async(view: Callable[..., Any], max_age: int | None) -> Any:
 
 
 def ask_for_login(request: HttpRequest) -> HttpResponse:
+    """Return what is answered to somebody who is not signed in."""
     if navigation.wants_html(request):
         return navigation.to_login(request, navigation.here(request))
     detail = _("Log in first.")
@@ -69,19 +70,14 @@ def ask_for_login(request: HttpRequest) -> HttpResponse:
 def _ask_for_enrollment(request: HttpRequest) -> HttpResponse:
     if navigation.wants_html(request):
         return navigation.redirect(navigation.SETUP, navigation.here(request))
-    detail = _("Set up two-factor authentication first.")
-    return navigation.refusal(status=403, detail=detail, code=EnrollmentRequired.code)
+    return navigation.refusal(status=403, detail=str(SET_UP), code=EnrollmentRequired.code)
 
 
 def _ask_for_code(request: HttpRequest, max_age: int | None) -> HttpResponse:
     if navigation.wants_html(request):
         return navigation.redirect(navigation.VERIFY, navigation.here(request))
-    facts: dict[str, Any] = {} if max_age is None else {"max_age": max_age}
-    detail = (
-        _("This needs your second factor: confirm it with a code.")
-        if max_age is None
-        else _("This needs a recent second factor: confirm it once more with a code.")
-    )
+    if max_age is None:
+        return navigation.refusal(status=403, detail=str(CONFIRM), code=INSUFFICIENT)
     return navigation.refusal(
-        status=403, detail=detail, code="insufficient_user_authentication", **facts
+        status=403, detail=str(CONFIRM_AGAIN), code=INSUFFICIENT, max_age=max_age
     )

@@ -5,6 +5,12 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
+# What a login that is good all the same is told where more is wanted: by pages and by tokens.
+INSUFFICIENT = "insufficient_user_authentication"  # RFC 9470 section 3
+CONFIRM = _("This needs your second factor: confirm it with a code.")
+CONFIRM_AGAIN = _("This needs a recent second factor: confirm it once more with a code.")
+SET_UP = _("Set up two-factor authentication first.")
+
 
 class TotpError(ValueError):
     """The base of every error of django-totp. ``code`` is for programs, ``str()`` for people."""

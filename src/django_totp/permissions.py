@@ -12,7 +12,6 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.utils.functional import Promise
-from django.utils.translation import gettext_lazy as _
 from rest_framework import status
 from rest_framework.exceptions import APIException
 from rest_framework.permissions import BasePermission
@@ -21,10 +20,8 @@ from .accounts import account_by, named_in
 from .assurance import Assurance, assurance_of
 from .auth import is_totp_enabled
 from .conf import conf
-from .exceptions import EnrollmentRequired
+from .exceptions import CONFIRM, CONFIRM_AGAIN, INSUFFICIENT, SET_UP, EnrollmentRequired
 from .users import NOBODY
-
-INSUFFICIENT = "insufficient_user_authentication"
 
 
 class Seconds(int):
@@ -48,7 +45,7 @@ class EnrollmentMissing(Refusal):
     """The account has no second factor that could be asked for."""
 
     def __init__(self) -> None:
-        super().__init__(_("Set up two-factor authentication first."), EnrollmentRequired.code)
+        super().__init__(SET_UP, EnrollmentRequired.code)
 
 
 class SecondFactorMissing(Refusal):
@@ -72,7 +69,7 @@ class SecondFactorMissing(Refusal):
 class HasSecondFactor(BasePermission):
     """Let in whose login gave the second factor, however long ago."""
 
-    sentence: str | Promise = _("This needs your second factor: confirm it with a code.")
+    sentence: str | Promise = CONFIRM
     description = "A second factor is required"  # for a header, and so in ASCII
 
     def has_permission(self, request: Any, view: Any) -> bool:
@@ -108,7 +105,7 @@ class HasRecentSecondFactor(HasSecondFactor):
     That is ``TOTP_REAUTHENTICATE_MAX_AGE``, unless a subclass says otherwise.
     """
 
-    sentence = _("This needs a recent second factor: confirm it once more with a code.")
+    sentence = CONFIRM_AGAIN
     description = "A recent second factor is required"
     max_age: int | None = None
 

@@ -74,6 +74,7 @@ def is_exempt(session: Any) -> bool:
     return session.get(BACKEND_SESSION_KEY) in conf.TOTP_EXEMPT_BACKENDS
 
 
+@sensitive_variables("told")
 def held_by(session: Any) -> HalfLogin | None:
     """Return the half-login in ``session``, whether its time is over or not."""
     told = session.get(HALF)

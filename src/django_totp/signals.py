@@ -18,10 +18,10 @@ sessions_ended = Signal()
 # The backup codes were replaced by a new set.
 backup_codes_rotated = Signal()
 
-# A login ended with tokens after a second factor. Also sent with ``method`` (as below).
+# A login ended, with tokens or a session, after a second factor. Also sent with ``method``.
 totp_login_success = totp_login_succeeded = Signal()
 
-# A login ended with tokens without a second factor, because the user has none.
+# A login ended, with tokens or a session, and the user has no second factor.
 non_totp_login_success = non_totp_login_succeeded = Signal()
 
 # A code was evaluated and refused. Also sent with ``method`` ("totp" or "backup_code").

@@ -18,6 +18,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest
 from django.utils.crypto import constant_time_compare
+from django.views.decorators.debug import sensitive_variables
 
 from . import assurance, challenges
 from .accounts import account_by, join
@@ -102,6 +103,7 @@ class Visit:
         self.judged = key_of(user)
         return user
 
+    @sensitive_variables("challenge")
     def _refuse(self, user: AbstractBaseUser, worth: Standing) -> AnonymousUser:
         if worth is Standing.OUTDATED:
             self.session.flush()

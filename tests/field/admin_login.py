@@ -1,7 +1,6 @@
 """The login of the admin, whatever it looks like: its own page, then our second step."""
 
 import pytest
-from django.contrib.auth.signals import user_logged_in
 from django.urls import reverse
 
 from tests.visitors import make_visitor, next_in, page_of
@@ -13,19 +12,6 @@ WANTED = "/admin/auth/group/?q=x"
 @pytest.fixture
 def staff(db):
     return make_visitor("staff", is_staff=True, is_superuser=True)
-
-
-@pytest.fixture
-def logins():
-    """Return the names that ``user_logged_in`` tells."""
-    told = []
-
-    def note(user, **kwargs):
-        told.append(user.get_username())
-
-    user_logged_in.connect(note)
-    yield told
-    user_logged_in.disconnect(note)
 
 
 def text(answer):

@@ -2,7 +2,6 @@
 
 import pytest
 from allauth.account.models import EmailAddress
-from django.contrib.auth.signals import user_logged_in
 from django.urls import reverse
 
 from tests.field.journey import test_journey  # noqa: F401
@@ -21,18 +20,6 @@ def ada():
         user=visitor.user, email="ada@example.com", verified=True, primary=True
     )
     return visitor
-
-
-@pytest.fixture
-def logins():
-    told = []
-
-    def note(user, **kwargs):
-        told.append(user.get_username())
-
-    user_logged_in.connect(note)
-    yield told
-    user_logged_in.disconnect(note)
 
 
 def give_password(visitor, url=LOGIN, password=PASSWORD, **data):

@@ -13,7 +13,7 @@ from django.urls import resolve, reverse
 from django.utils import timezone
 from django.utils.html import escape
 
-from django_totp import navigation, signals
+from django_totp import navigation
 from django_totp.assurance import SESSION_KEY as ASSURANCE
 from django_totp.attempts import read_secret
 from django_totp.auth import end_sessions, is_totp_enabled, reset_totp
@@ -35,6 +35,7 @@ from tests.browsing import (
     Browser,
     assert_led,
 )
+from tests.receivers import connected
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.session_urls")]
 
@@ -70,17 +71,8 @@ def owing(browser, settings):
 def told():
     """Return a list of the signals that are sent, with their method."""
     found = []
-    names = ("totp_login_success", "non_totp_login_success", "totp_created")
-
-    def receiver(name):
-        return lambda signal, **kwargs: found.append((name, kwargs.get("method")))
-
-    receivers = {name: receiver(name) for name in names}
-    for name, one in receivers.items():
-        getattr(signals, name).connect(one)
-    yield found
-    for name, one in receivers.items():
-        getattr(signals, name).disconnect(one)
+    with connected(lambda name, arguments: found.append((name, arguments.get("method")))):
+        yield found
 
 
 def text(response):

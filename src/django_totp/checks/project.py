@@ -19,6 +19,7 @@ from django_totp.conf import conf
 from django_totp.models import BackupCode, Totp
 from django_totp.operations.audit import Finding, View, side_doors, views_of
 
+OUR_VIEW, OUR_PAGE = "django_totp.views.base.TotpView", "django_totp.views.pages.base.Page"
 LOOSE_CACHES = {
     DatabaseCache: "drops counts when it is full, and lets a burst slip through",
     DummyCache: "keeps nothing",
@@ -83,7 +84,7 @@ def check_cache(**kwargs: Any) -> list[CheckMessage]:
 
 @register(Tags.security)
 def check_basic_authentication(**kwargs: Any) -> list[CheckMessage]:
-    if not any(map(_takes_basic, _our_installed_views())):
+    if not any(map(_takes_basic, installed(OUR_VIEW))):
         return []
     message = "BasicAuthentication lets a password alone into the endpoints of django-totp."
     hint = (
@@ -122,7 +123,7 @@ def check_foreign_keys(**kwargs: Any) -> list[CheckMessage]:
 @register(Tags.security, deploy=True)
 def check_proxies(**kwargs: Any) -> list[CheckMessage]:
     proxies = [view.settings.NUM_PROXIES for view in our_views()]
-    if _our_pages():
+    if installed(OUR_PAGE):
         proxies.append((getattr(settings, "REST_FRAMEWORK", None) or {}).get("NUM_PROXIES"))
     if None not in proxies:
         return []
@@ -156,26 +157,20 @@ def _side_doors() -> list[Finding]:
 
 def our_views() -> list[Any]:
     """Return the classes of the views of django-totp, and of those derived from them."""
-    return [view.cls for view in _our_installed_views()]
+    return [view.cls for view in installed(OUR_VIEW)]
 
 
-def _our_installed_views() -> list[View]:
+def installed(name: str) -> list[View]:
+    """Return the views in the URLs that descend from the class ``name``."""
     try:
-        return list(views_of("django_totp.views.base.TotpView"))
-    except Exception:
-        return []  # the URLs are broken: Django reports that
-
-
-def _our_pages() -> list[View]:
-    try:
-        return list(views_of("django_totp.views.pages.base.Page"))
+        return list(views_of(name))
     except Exception:
         return []  # the URLs are broken: Django reports that
 
 
 def _our_rates() -> dict[str, float]:
     """Return the requests per second that our views and pages let pass, by setting."""
-    names = WEAK_RATES if _our_pages() else ()
+    names = WEAK_RATES if installed(OUR_PAGE) else ()
     of_pages = {setting: _per_second(getattr(conf, setting)) for setting in names}
     throttles = _our_throttles().items()
     return of_pages | {setting: _requests_per_second(throttle) for setting, throttle in throttles}

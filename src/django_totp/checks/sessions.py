@@ -1,6 +1,5 @@
 """Checks of the session face: its middleware, its pages, and whose sessions are asked nothing."""
 
-from collections.abc import Iterator
 from typing import Any
 
 from django.conf import settings
@@ -15,13 +14,12 @@ from django_totp.operations.audit import (
     exempt_passwords,
     installed_views,
     layers,
-    views_of,
 )
 
-from .project import descends_from
+from .project import OUR_PAGE, descends_from, installed
 from .settings import is_words
 
-PAGES = ("django_totp.views.pages.base.Page", "django_totp.mixins.TwoStepMixin")
+PAGES = (OUR_PAGE, "django_totp.mixins.TwoStepMixin")
 ADD = f"Add {OURS!r} to MIDDLEWARE, after {AUTHENTICATION!r}."
 
 
@@ -29,7 +27,7 @@ ADD = f"Add {OURS!r} to MIDDLEWARE, after {AUTHENTICATION!r}."
 def check_middleware(**kwargs: Any) -> list[CheckMessage]:
     if _place_of(OURS) is not None:
         return []
-    if any(True for name in PAGES for _ in views_in_urls(name)):
+    if any(map(installed, PAGES)):
         message = "The pages of django-totp are included, but its middleware is missing."
     elif any(map(_is_guarded, _callbacks())):
         message = "A view asks for a second factor, but the middleware of django-totp is missing."
@@ -88,14 +86,6 @@ def check_exempt_passwords(**kwargs: Any) -> list[CheckMessage]:
         )
         for name in exempt_passwords()
     ]
-
-
-def views_in_urls(name: str) -> Iterator[Any]:
-    """Yield the views that descend from ``name``, or none where the URLs are broken."""
-    try:
-        yield from list(views_of(name))
-    except Exception:
-        return  # Django tells
 
 
 def _callbacks() -> list[Any]:

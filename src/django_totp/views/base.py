@@ -109,6 +109,9 @@ class TotpView(ThrottledView):
         length = request.META.get("CONTENT_LENGTH") or ""
         if length.isdecimal() and (len(length) > 9 or int(length) > MAX_BODY):
             raise RequestTooLarge
+        visit = getattr(request._request, "totp_visit", None)
+        if visit is not None and not self.authentication_classes:
+            visit.is_answered = True  # no session has any part in what is answered here
         super().initial(request, *args, **kwargs)
 
     def get_parsers(self) -> list[BaseParser]:

@@ -50,12 +50,6 @@ class LoginView(TotpView):
     permission_classes = ()
     may_sign_in: Callable[[Any], bool] = staticmethod(is_active)
 
-    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        visit = getattr(request._request, "totp_visit", None)
-        if visit is not None:
-            visit.is_answered = True  # no session has any part in what is answered here
-        super().initial(request, *args, **kwargs)
-
     def sign_in(self, user: AbstractBaseUser, login: Assurance) -> dict[str, Any]:
         """Return what the answer to a login of ``user`` consists of. ``login`` is its worth."""
         raise NotImplementedError

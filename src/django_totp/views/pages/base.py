@@ -73,7 +73,7 @@ class Page(TemplateView):
         """Lead to where the login was to lead."""
         return HttpResponseRedirect(self.next_url or resolve_url(settings.LOGIN_REDIRECT_URL))
 
-    def show(self, form: Form | None = None, **told: Any) -> Any:
+    def show(self, form: Form | None = None, **told: Any) -> HttpResponse:
         """Return the page with what it is ``told``, and with the wait there is, if any."""
         status = told.pop("status", getattr(form, "status", 200))
         retry_after = told.setdefault("retry_after", getattr(form, "retry_after", None))
@@ -104,8 +104,7 @@ class Page(TemplateView):
             "Too many requests. Try again in %(seconds)d seconds.",
             seconds,
         ) % {"seconds": seconds}
-        response: HttpResponse = self.show(status=429, retry_after=seconds, problem=problem, **told)
-        return response
+        return self.show(status=429, retry_after=seconds, problem=problem, **told)
 
     def _limits(self) -> dict[str, str]:
         if self.user is not None:

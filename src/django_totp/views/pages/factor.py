@@ -29,8 +29,7 @@ class StatePage(Page):
         return decorators.ask_for_login(self.request) if self.user is None else None
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        answer: HttpResponse = self.show()
-        return answer
+        return self.show()
 
     def get_context_data(self, **told: Any) -> dict[str, Any]:
         may_disable = self._may_disable()
@@ -62,7 +61,7 @@ class ChangingPage(StatePage):
         except TotpError as error:
             form = ServiceForm({})
             form.refuse(error)
-            return self.show(form)  # type: ignore[no-any-return]
+            return self.show(form)
 
     def change(self, proof: FreshProof) -> HttpResponse:
         """Do it, if ``proof`` allows it, and tell. Raise TotpError."""

@@ -1,5 +1,6 @@
 """The page of an enrollment, and the one that shows the codes that come of it."""
 
+from functools import cached_property
 from typing import Any
 from urllib.parse import quote
 
@@ -19,7 +20,7 @@ from django_totp.exceptions import (
     TotpError,
     TotpNotEnrolled,
 )
-from django_totp.forms import PasswordForm, ServiceForm, SetupForm
+from django_totp.forms import PasswordForm, SetupForm
 from django_totp.reauthentication import reauthenticate
 from django_totp.totp import TotpSetup, confirm_totp_setup, pending_setup, start_totp_setup
 
@@ -48,18 +49,18 @@ class SetupPage(StepPage):
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         if self.must_reauthenticate:
-            return self.ask_for_password(PasswordForm())
-        return self.refuse_to_hurry(half=self.half) or self.begin()
+            return self.show(PasswordForm())
+        return self.refuse_to_hurry() or self.begin()
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         if self.must_reauthenticate:
             hurried = self.refuse_to_hurry(form=PasswordForm())
             return hurried or self._reauthenticate(PasswordForm(request.POST))
-        hurried = self.refuse_to_hurry(form=SetupForm(), setup=self._shown(), half=self.half)
+        hurried = self.refuse_to_hurry(form=SetupForm(), setup=self.shown)
         if hurried is not None:
             return hurried
         form = SetupForm(request.POST)
-        return self._confirm(form) if form.is_valid() else self.ask(form, self._shown())
+        return self._confirm(form) if form.is_valid() else self.show(form, setup=self.shown)
 
     def get_template_names(self) -> list[str]:
         return ["django_totp/password.html"] if self.must_reauthenticate else [self.template_name]
@@ -70,10 +71,6 @@ class SetupPage(StepPage):
         if not conf.TOTP_REAUTHENTICATE or self.user is None:
             return False
         return not assurance_of(self.request).is_recent(conf.TOTP_REAUTHENTICATE_MAX_AGE)
-
-    def ask_for_password(self, form: PasswordForm) -> HttpResponse:
-        answer: HttpResponse = self.show(form)
-        return answer
 
     def begin(self, problem: Any = "") -> HttpResponse:
         """Start an enrollment and show it."""
@@ -86,16 +83,11 @@ class SetupPage(StepPage):
                 )
         except (InvalidChallenge, TotpAlreadyExists):
             return self.begin_anew(self.half)
-        return self.ask(SetupForm(), setup, problem=problem)
-
-    def ask(self, form: ServiceForm, setup: TotpSetup | None, **told: Any) -> HttpResponse:
-        answer: HttpResponse = self.show(form, setup=setup, half=self.half, **told)
-        return answer
+        return self.show(SetupForm(), setup=setup, problem=problem)
 
     @sensitive_variables("codes")
     def _confirm(self, form: SetupForm) -> HttpResponse:
-        setup = self._shown()
-        if setup is None and form.cleaned_data["secret"]:
+        if self.shown is None and form.cleaned_data["secret"]:
             return self.begin(_("The QR code that you saw is not valid any more. Scan this one."))
         try:
             codes = self._confirmed(form.cleaned_data["otp_code"])
@@ -105,7 +97,7 @@ class SetupPage(StepPage):
             return self.begin(_("The QR code that you saw is not valid any more. Scan this one."))
         except TotpError as error:
             form.refuse(error, "otp_code")
-            return self.ask(form, setup)
+            return self.show(form, setup=self.shown)
         return show_codes(self, codes, is_enrollment=True)
 
     @sensitive_variables("code", "codes")
@@ -128,9 +120,10 @@ class SetupPage(StepPage):
         events.logged_in(user, request, method="totp")
         return codes
 
+    @cached_property
     @sensitive_variables("secret")
-    def _shown(self) -> TotpSetup | None:
-        """Return the setup that the page has shown, if it is still the one."""
+    def shown(self) -> TotpSetup | None:
+        """The setup that the page has shown, if it is still the one."""
         secret = self.request.POST.get("secret", "")
         try:
             half = self.half
@@ -146,12 +139,12 @@ class SetupPage(StepPage):
     @sensitive_variables("form", "password")
     def _reauthenticate(self, form: PasswordForm) -> HttpResponse:
         if not form.is_valid():
-            return self.ask_for_password(form)
+            return self.show(form)
         try:
             reauthenticate(self.user, request=self.request, **form.cleaned_data)
         except TotpError as error:
             form.refuse(error, "password")
-            return self.ask_for_password(form)
+            return self.show(form)
         sessions.step_up(self.request, new_login(self.user, "pwd", at=self.visit.at))
         return navigation.redirect(navigation.SETUP, self.next_url)
 

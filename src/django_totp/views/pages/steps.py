@@ -11,17 +11,9 @@ from django.views.decorators.debug import sensitive_variables
 from django_totp import events, navigation, sessions
 from django_totp.accounts import account_by
 from django_totp.assurance import assurance_of, new_login, totp_of
-from django_totp.auth import (
-    finish_login,
-    step_up,
-)
-from django_totp.exceptions import (
-    InvalidChallenge,
-    LoginOutdated,
-    TotpError,
-    TotpNotEnabled,
-)
-from django_totp.forms import SecondFactorForm, ServiceForm
+from django_totp.auth import finish_login, step_up
+from django_totp.exceptions import InvalidChallenge, LoginOutdated, TotpError, TotpNotEnabled
+from django_totp.forms import SecondFactorForm
 from django_totp.mixins import TwoStepMixin
 from django_totp.spelling import folded
 
@@ -95,6 +87,9 @@ class StepPage(Page):
         half = self.half
         return None if half is None else half.user
 
+    def get_context_data(self, **told: Any) -> dict[str, Any]:
+        return super().get_context_data(half=self.half, **told)
+
     def give_up(self, half: sessions.HalfLogin) -> HttpResponse:
         """End the half-login, for somebody who wants to log in as somebody else."""
         sessions.end(self.request.session)
@@ -120,18 +115,14 @@ class VerifyPage(StepPage):
         return navigation.to_step(True, self.next_url) if is_enrollment else None
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        return self.ask(SecondFactorForm())
+        return self.show(SecondFactorForm())
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         form = SecondFactorForm(request.POST)
-        hurried = self.refuse_to_hurry(form=SecondFactorForm(), half=self.half)
+        hurried = self.refuse_to_hurry(form=SecondFactorForm())
         if hurried is not None or not form.is_valid():
-            return hurried or self.ask(form)
+            return hurried or self.show(form)
         return self._answer(form)
-
-    def ask(self, form: ServiceForm) -> HttpResponse:
-        answer: HttpResponse = self.show(form, half=self.half)
-        return answer
 
     @sensitive_variables("codes")
     def _answer(self, form: SecondFactorForm) -> HttpResponse:
@@ -142,7 +133,7 @@ class VerifyPage(StepPage):
             return self.begin_anew(half)
         except TotpError as error:
             form.refuse(error, next(iter(codes)))
-            return self.ask(form)
+            return self.show(form)
 
     @sensitive_variables("codes")
     def _finish(self, half: sessions.HalfLogin, codes: dict[str, str]) -> HttpResponse:
