@@ -66,6 +66,11 @@ WRONG = {
     ],
     "TOTP_REQUIRED_FOR": ["everyone", b"staff", {"staff"}, 1, [None], ["staff", 1], {}],
     "TOTP_GRACE_PERIOD": [-1, True, "86400", 1.5, YEAR + 1],
+    "TOTP_TRUSTED_DEVICE_MAX_AGE": [-1, True, "86400", YEAR + 1],
+    "TOTP_RECOVERY_DELAY": [-1, False, "86400", YEAR + 1],
+    "TOTP_RECOVERY_URL": ["https://example.com/{token}", "/{action}/", b"{action}{token}", 1],
+    "TOTP_SEND_NOTICES": [1, "True"],
+    "TOTP_NOTICE_URL": [b"https://example.com", 1],
 }
 RIGHT = {
     "TOTP_ISSUER": ["MyApp", "Ünïcode: a name", "x" * 200, "é" * 33],
@@ -86,6 +91,11 @@ RIGHT = {
     "TOTP_AUDIT_ALLOWED": [{}, {ADMIN_LOGIN: "Only from the office."}],
     "TOTP_REQUIRED_FOR": [[], ()],
     "TOTP_GRACE_PERIOD": [0, YEAR],
+    "TOTP_TRUSTED_DEVICE_MAX_AGE": [0, YEAR],
+    "TOTP_RECOVERY_DELAY": [None, 0, YEAR],
+    "TOTP_RECOVERY_URL": ["", "https://example.com/{action}/{token}"],
+    "TOTP_SEND_NOTICES": [True, False],
+    "TOTP_NOTICE_URL": ["", "https://example.com/help/"],
 }
 WEAK = {
     "TOTP_ISSUER": ["MyApp"],
@@ -94,6 +104,7 @@ WEAK = {
     "TOTP_VALID_WINDOW": [2],
     "TOTP_FAILURE_CAP": [101, None],
     "TOTP_LOCKOUT_SECONDS": [0],
+    "TOTP_RECOVERY_DELAY": [0, 86399],
 }
 STRONG = {
     "TOTP_ISSUER": ["My own"],
@@ -102,6 +113,7 @@ STRONG = {
     "TOTP_VALID_WINDOW": [1, 0, "1"],
     "TOTP_FAILURE_CAP": [100, "100"],
     "TOTP_LOCKOUT_SECONDS": [1, "1"],
+    "TOTP_RECOVERY_DELAY": [None, 86400, "1"],
 }
 
 

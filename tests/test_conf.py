@@ -27,6 +27,11 @@ SETTINGS = [
     ("TOTP_REQUIRED_FOR", [], ["everyone"]),
     ("TOTP_GRACE_PERIOD", 0, 86400),
     ("TOTP_EXEMPT_BACKENDS", [], ["django.contrib.auth.backends.RemoteUserBackend"]),
+    ("TOTP_TRUSTED_DEVICE_MAX_AGE", 0, 2592000),
+    ("TOTP_RECOVERY_DELAY", None, 259200),
+    ("TOTP_RECOVERY_URL", "", "https://example.com/{action}/{token}"),
+    ("TOTP_SEND_NOTICES", False, True),
+    ("TOTP_NOTICE_URL", "", "https://example.com/not-me/"),
     ("TOTP_AUDIT_ALLOWED", {}, {"a finding": "a reason"}),
 ]
 

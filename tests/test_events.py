@@ -56,6 +56,44 @@ def test_a_record_says_what_happened_to_whom_and_from_where(log, user, request_f
     )
 
 
+def test_who_did_it_is_the_user_unless_somebody_else_is_said_to(log, user, request_from_outside):
+    events.record("disabled", user, request_from_outside)
+    with events.acting(request_from_outside, type(user)(pk=user.pk)):
+        events.record("disabled", user, request_from_outside)
+    admin = type("Admin", (), {"pk": "admin"})
+    with events.acting(request_from_outside, admin):
+        events.record("disabled", user, request_from_outside)
+    events.record("disabled", user, request_from_outside)
+    events.record("disabled", user, None)
+    own = str(user.pk)
+    assert [record.actor_pk for record in log.records] == [own, own, "admin", own, ""]
+    named = ["actor_pk" in record.getMessage() for record in log.records]
+    assert named == [False, False, True, False, False]
+
+
+def test_the_client_is_told_up_to_a_length(log, user):
+    request = RequestFactory().get("/", HTTP_USER_AGENT="x" * 300)
+    events.record("verified", user, request)
+    events.record("verified", user, None)
+    assert [record.user_agent for record in log.records] == ["x" * 255, ""]
+    assert "xxx" not in log.records[0].getMessage()
+
+
+def test_our_own_modules_hear_of_each_event(user, request_from_outside):
+    heard = []
+
+    def hear(sender, **told):
+        heard.append((sender, told["user"], told["request"], told["facts"]))
+        raise RuntimeError
+
+    events.happened.connect(hear)
+    try:
+        events.record("verified", user, request_from_outside, method="totp")
+    finally:
+        events.happened.disconnect(hear)
+    assert heard == [("verified", user, request_from_outside, {"method": "totp"})]
+
+
 def test_a_record_has_the_facts_as_attributes(log, user, request_from_outside):
     events.record("verified", user, request_from_outside, method="totp", reason="because")
     [record] = log.records

@@ -111,6 +111,26 @@ class Conf:
         return self._get("TOTP_EXEMPT_BACKENDS", [])
 
     @property
+    def TOTP_TRUSTED_DEVICE_MAX_AGE(self) -> int:
+        return self._get("TOTP_TRUSTED_DEVICE_MAX_AGE", 0)
+
+    @property
+    def TOTP_RECOVERY_DELAY(self) -> int | None:
+        return self._get_or_none("TOTP_RECOVERY_DELAY", None)
+
+    @property
+    def TOTP_RECOVERY_URL(self) -> str:
+        return self._get("TOTP_RECOVERY_URL", "")
+
+    @property
+    def TOTP_SEND_NOTICES(self) -> bool:
+        return self._get("TOTP_SEND_NOTICES", False)
+
+    @property
+    def TOTP_NOTICE_URL(self) -> str:
+        return self._get("TOTP_NOTICE_URL", "")
+
+    @property
     def TOTP_AUDIT_ALLOWED(self) -> Mapping[str, str]:
         return self._get("TOTP_AUDIT_ALLOWED", {})
 

@@ -1,6 +1,7 @@
 """What happened, told twice: one record under the logger ``django_totp``, and a signal.
 
 Nothing that comes here is secret: a user's key, names of methods and reasons, an address.
+``happened`` is for our own modules: each event, as the log has it, with the user.
 """
 
 import contextlib
@@ -18,6 +19,8 @@ from .addresses import client_address
 from .signals import non_totp_login_success, totp_login_success, totp_verification_failed
 
 logger = logging.getLogger("django_totp")
+happened = Signal()
+LONGEST_AGENT = 255  # characters of a header that a client may have written
 
 
 def record(
@@ -30,12 +33,34 @@ def record(
 ) -> None:
     """Log ``event`` of ``user`` with ``facts`` and, as far as ``request`` tells it, the address.
 
-    The record has them as attributes too: ``event``, ``user_pk`` and each fact by its name.
+    The record has them as attributes too: ``event``, ``user_pk`` and each fact by its name. More
+    attributes are ``actor_pk``, who did it (empty outside of a request), and ``user_agent``.
     """
     user_pk = "" if user is None else str(user.pk)
     told = {"user_pk": user_pk, **facts, "address": _address(request)}
-    text = " ".join(f"{name}={value!r}" for name, value in told.items() if value)
-    _log(level, "%s %s", event, text, extra={"event": event, **told})
+    actor = _actor(request, user_pk)
+    shown = told if actor in ("", user_pk) else {**told, "actor_pk": actor}
+    text = " ".join(f"{name}={value!r}" for name, value in shown.items() if value)
+    more = {"event": event, "actor_pk": actor, "user_agent": user_agent(request)}
+    _log(level, "%s %s", event, text, extra={**told, **more})
+    with _never_raising():
+        happened.send_robust(sender=event, user=user, request=request, facts=facts)
+
+
+def user_agent(request: Any) -> str:
+    """Return what the client calls itself, or an empty string outside of a request."""
+    written = "" if request is None else request.META.get("HTTP_USER_AGENT", "")
+    return str(written)[:LONGEST_AGENT]
+
+
+@contextlib.contextmanager
+def acting(request: Any, actor: Any) -> Iterator[None]:
+    """Let what happens in ``request`` be done by ``actor``, and not by whom it happens to."""
+    request.totp_actor_pk = str(actor.pk)
+    try:
+        yield
+    finally:
+        del request.totp_actor_pk
 
 
 def complain(text: str, *args: object, exc_info: bool = False) -> None:
@@ -90,6 +115,14 @@ def _never_raising() -> Iterator[None]:
     except Exception:
         if logging.raiseExceptions and sys.stderr:
             traceback.print_exc(file=sys.stderr)
+
+
+def _actor(request: Any, user_pk: str) -> str:
+    """Return the key of who did it: the user, unless somebody else is said to be ``acting``."""
+    if request is None:
+        return ""
+    actor: str = getattr(request, "totp_actor_pk", user_pk)
+    return actor
 
 
 def _address(request: Any) -> str:

@@ -68,6 +68,14 @@ class Totp(models.Model):
     algorithm = models.CharField(max_length=6, default="SHA1", db_default="SHA1")
     # The name of the login that confirmed the enrollment, if it had one: see ``assurance``.
     confirmed_sid = models.CharField(max_length=64, blank=True, default="", db_default="")
+    # The secret that is to take the place of this one once it is confirmed, encrypted with its
+    # parameters. The token that it is has an age of its own.
+    replacement = models.CharField(max_length=255, blank=True, default="", db_default="")
+    # When a mail about a recovery was asked for, and from when on there may be a new factor.
+    recovery_asked_at = MomentField(null=True, blank=True)
+    recovery_ready_at = MomentField(null=True, blank=True)
+    is_recovery_allowed = models.BooleanField(default=False, db_default=False)  # by somebody else
+    wait_told_at = MomentField(null=True, blank=True)
     # What a query may have told on the way, so that it need not be asked for.
     has_codes: bool | None = None
     has_undigested: bool | None = None
@@ -262,6 +270,61 @@ class Account(models.Model):
             if not rows.filter(pk=self.pk).exists():
                 raise
             raise Moved from None
+
+
+class TrustedDevice(models.Model):
+    """A browser or an app whose logins with the password need no code for a while.
+
+    ``created_at`` is when the code was given that made it one. Nothing that is stored opens
+    anything: ``series`` and ``digest`` are digests of what the device keeps, and ``fingerprint``
+    of what it rests on (see ``devices``).
+    """
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.CASCADE,
+        related_name="totp_devices",
+    )
+    name = models.CharField(max_length=100, blank=True, default="", verbose_name=_("name"))
+    series = models.CharField(max_length=64, unique=True, editable=False)
+    digest = models.CharField(max_length=64, editable=False)
+    fingerprint = models.CharField(max_length=64, editable=False)
+    created_at = MomentField(verbose_name=_("trusted since"))
+    last_used_at = MomentField(verbose_name=_("last used"))
+    expires_at = MomentField(verbose_name=_("trusted until"))
+
+    objects = PrimaryManager()
+
+    class Meta:
+        verbose_name = _("trusted device")
+        verbose_name_plural = _("trusted devices")
+
+    def __str__(self) -> str:
+        return f"trusted device {self.pk}"
+
+
+class Event(models.Model):
+    """What happened to somebody's second factor, as ``trail`` has heard it from the log.
+
+    Users are named by their keys as text: the record outlives them. ``actor_pk`` is who did it,
+    and empty for a command.
+    """
+
+    at = MomentField(db_index=True, verbose_name=_("time"))
+    event = models.CharField(max_length=40, verbose_name=_("event"))
+    user_pk = models.CharField(max_length=255, blank=True, db_index=True, verbose_name=_("user"))
+    actor_pk = models.CharField(max_length=255, blank=True, verbose_name=_("done by"))
+    method = models.CharField(max_length=40, blank=True, verbose_name=_("method"))
+    reason = models.CharField(max_length=255, blank=True, verbose_name=_("reason"))
+    address = models.CharField(max_length=255, blank=True, verbose_name=_("address"))
+    user_agent = models.CharField(max_length=255, blank=True, verbose_name=_("browser"))
+
+    class Meta:
+        verbose_name = _("event")
+        verbose_name_plural = _("events")
+
+    def __str__(self) -> str:
+        return f"event {self.pk}"
 
 
 class HasCodes(models.Func):

@@ -14,6 +14,7 @@ from django.template.response import TemplateResponse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
+from django_totp.events import acting
 from django_totp.exceptions import TotpError
 from django_totp.operations.support import current_users, refusal
 from django_totp.users import name_of
@@ -150,9 +151,9 @@ def _allowed(
 def _succeeds(remedy: Remedy, request: HttpRequest, row: Any, form: forms.Form) -> bool:
     """Return whether ``remedy`` could be applied to the user of ``row``; record that it was."""
     reason = form.cleaned_data["reason"]
-    told = f"administrator {request.user.pk}{reason and ': '}{reason}"
     try:
-        remedy.apply(row, user=row.user, request=request, reason=told)
+        with acting(request, request.user):
+            remedy.apply(row, user=row.user, request=request, reason=reason)
     except TotpError:
         return False
     _log(remedy, request, row, reason)

@@ -13,7 +13,8 @@ from django_totp.conf import conf
 from django_totp.encryption import MAKE_A_KEY
 from django_totp.oath import ALGORITHMS, MAX_ISSUER
 
-YEAR = 365 * 24 * 60 * 60  # seconds; datetime overflows where there is no bound
+DAY = 24 * 60 * 60
+YEAR = 365 * DAY  # seconds; datetime overflows where there is no bound
 UP_TO_A_YEAR = f"to {YEAR} (a year)"
 
 
@@ -72,6 +73,12 @@ def _is_reasons(value: object) -> bool:
     )
 
 
+def _is_recovery_url(value: object) -> bool:
+    if not isinstance(value, str):
+        return False
+    return not value or ("{action}" in value and "{token}" in value)
+
+
 def is_words(value: object) -> bool:
     return isinstance(value, list | tuple) and all(isinstance(word, str) for word in value)
 
@@ -116,6 +123,26 @@ MISTAKES = (
         "Put a single word into brackets, too.",
     ),
     Rule("E024", "TOTP_GRACE_PERIOD", _between(0, YEAR), f"an integer from 0 {UP_TO_A_YEAR}"),
+    Rule(
+        "E032",
+        "TOTP_TRUSTED_DEVICE_MAX_AGE",
+        _between(0, YEAR),
+        f"an integer from 0 {UP_TO_A_YEAR}",
+    ),
+    Rule(
+        "E033",
+        "TOTP_RECOVERY_DELAY",
+        lambda value: value is None or _between(0, YEAR)(value),
+        f"None or an integer from 0 {UP_TO_A_YEAR}",
+    ),
+    Rule(
+        "E034",
+        "TOTP_RECOVERY_URL",
+        _is_recovery_url,
+        "an address with {action} and {token} in it, or an empty string",
+    ),
+    Rule("E035", "TOTP_SEND_NOTICES", lambda value: isinstance(value, bool), "True or False"),
+    Rule("E036", "TOTP_NOTICE_URL", lambda value: isinstance(value, str), "a string"),
 )
 
 WEAKNESSES = (
@@ -153,6 +180,13 @@ WEAKNESSES = (
         lambda value: value != 0,
         "at least 1",
         "Without a wait, codes are guessed as fast as the server answers. The default is 30.",
+    ),
+    Rule(
+        "W019",
+        "TOTP_RECOVERY_DELAY",
+        lambda value: not _is_integer(value) or value >= DAY,
+        f"at least {DAY}",
+        "Until then the owner can stop somebody else who knows the password and reads the mail.",
     ),
     Rule(
         "W012",
