@@ -9,6 +9,7 @@ GET = {"totp-status"}
 PATHS = {
     "totp-status": "totp/",
     "totp-create": "totp/create/",
+    "totp-replace": "totp/replace/",
     "totp-confirm": "totp/confirm/",
     "totp-disable": "totp/disable/",
     "totp-rotate-backup-codes": "totp/rotate_backup_codes/",

@@ -8,6 +8,7 @@ from django_totp import signals
 
 NAMES = [
     "totp_created",
+    "totp_replaced",
     "totp_disabled",
     "sessions_ended",
     "backup_codes_rotated",

@@ -58,6 +58,7 @@ FIELDS = {
     "totp-create": ["password"],
     "totp-confirm": ["input_code", "password"],
     "totp-disable": ["otp_code", "backup_code", "password"],
+    "totp-replace": ["otp_code", "backup_code", "password"],
     "totp-rotate-backup-codes": ["otp_code", "backup_code", "password"],
     "jwt-create": ["", "password"],  # the first is named as the user model has it
     "jwt-totp-verify": ["totp_challenge_token", "otp_code", "backup_code"],
@@ -816,6 +817,7 @@ class TestHttpApi:
             "created_at": None,
             "confirmed_at": None,
             "backup_codes_remaining": 0,
+            "is_replacement_pending": False,
         }
         response = call("totp-status", user=user)
         assert (response.status_code, response.json()) == (200, nothing)
@@ -835,6 +837,7 @@ class TestHttpApi:
             "is_totp_enabled": True,
             "is_pending": False,
             "backup_codes_remaining": 9,
+            "is_replacement_pending": False,
         }
 
     def test_login_without_totp(self, call, user, password):

@@ -37,10 +37,12 @@ from django_totp.operations.support import end_exemption, exempt
 from django_totp.reauthentication import reauthenticate
 from django_totp.totp import (
     Confirmation,
+    Succession,
     TotpGuess,
     confirm_totp_setup,
     disable_totp,
     end_wait,
+    start_totp_replacement,
     start_totp_setup,
 )
 from tests import markdown
@@ -200,6 +202,8 @@ def _live(user: AbstractBaseUser) -> None:
     with pytest.raises(ReauthenticationRequired):
         reauthenticate(user, password="a wrong one")
     reauthenticate(user, password="correct horse battery staple")
+    replacement = pyotp.TOTP(start_totp_replacement(user).secret)
+    confirm_totp_setup(user, replacement.now())
     end_sessions(user)
     exempt(user, date.max, reason="")
     end_exemption(user)
@@ -247,7 +251,9 @@ def _recorded_events() -> set[str]:
         if isinstance(node, ast.Call) and ast.unparse(node.func) in {"record", "events.record"}
     )
     names = {call.args[0].value for call in calls if isinstance(call.args[0], ast.Constant)}
-    return names | {guess.success for guess in (BackupCodeGuess, Confirmation, TotpGuess)}
+    return names | {
+        guess.success for guess in (BackupCodeGuess, Confirmation, Succession, TotpGuess)
+    }
 
 
 def test_every_event_is_documented() -> None:

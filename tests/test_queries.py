@@ -22,6 +22,7 @@ from rest_framework_simplejwt.tokens import AccessToken, RefreshToken, api_setti
 from django_totp.auth import generate_challenge_token, next_step
 from django_totp.encryption import decrypt
 from django_totp.models import Totp
+from django_totp.totp import start_totp_replacement
 from tests.endpoints import GET, wrong_code
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -189,6 +190,15 @@ def test_confirm(cost, pending_user, signed_in, secret, otp):
 
 def test_confirm_with_a_wrong_code(cost, pending_user, signed_in, secret):
     assert cost(signed_in, "totp-confirm", 400, input_code=wrong_code(secret)) == (3, 0)
+
+
+def test_replace(cost, enrolled_user, signed_in):
+    assert cost(signed_in, "totp-replace", 201) == (3, 0)
+
+
+def test_confirm_a_replacement(cost, enrolled_user, signed_in, otp):
+    code = otp(start_totp_replacement(enrolled_user).secret)
+    assert cost(signed_in, "totp-confirm", 200, input_code=code) == (5, 2)
 
 
 def test_disable(cost, enrolled_user, signed_in):

@@ -39,7 +39,7 @@ from tests.endpoints import ENDPOINTS, GET, LOGIN, PATHS, SIGNED_IN, wrong_code
 
 OPERATIONS = {name: ("/api/" + PATHS[name], "get" if name in GET else "post") for name in ENDPOINTS}
 PROOFS = {"otp_code", "backup_code", "password"}
-PROVEN = ["totp-disable", "totp-rotate-backup-codes"]
+PROVEN = ["totp-disable", "totp-replace", "totp-rotate-backup-codes"]
 REMINDED = ["totp-create", "totp-confirm"]
 REQUESTS = {
     "totp-confirm": {"input_code"},
@@ -294,7 +294,12 @@ def responses(schema, name):
 
 @pytest.mark.parametrize("name", ENDPOINTS)
 def test_the_statuses_of_an_operation(schema, name):
-    success = {"totp-create": 201, "jwt-totp-create": 201, "totp-disable": 204}.get(name, 200)
+    success = {
+        "totp-create": 201,
+        "totp-replace": 201,
+        "jwt-totp-create": 201,
+        "totp-disable": 204,
+    }.get(name, 200)
     expected = {success, 429}
     expected |= {400, 413} if name not in GET else set()
     expected |= {415} if name in REQUESTS else set()

@@ -189,8 +189,20 @@ def new_login(user: AbstractBaseUser, *methods: str, at: float | None = None) ->
     it is ended by whoever ends all logins meanwhile. Logins of a second in which others were
     ended are from the next one.
     """
-    begin = int(time.time() if at is None else at)
-    return _login(*methods, at=max(begin, _earliest(user) or 0))
+    return _login(*methods, at=counted(user, time.time() if at is None else at))
+
+
+def counted(user: AbstractBaseUser, at: float) -> int:
+    """Return the second that a factor of ``user`` counts from which was given ``at``.
+
+    That is the next one, in the second in which logins were ended or a factor was confirmed: a
+    clock that is a little behind must not date it back before that. ``at`` is in seconds since
+    the epoch.
+    """
+    begin = max(int(at), _earliest(user) or 0)
+    since = _since(totp_of(user))
+    is_near = since is not None and since <= begin + CLOCK_SKEW.total_seconds()
+    return max(begin, since or 0) if is_near else begin
 
 
 def gave_second_factor(login: Assurance, totp: Totp) -> bool:

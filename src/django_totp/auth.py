@@ -16,6 +16,7 @@ from .accounts import join
 from .assurance import (
     Assurance,
     Standing,
+    counted,
     new_login,
     standing,
     totp_of,
@@ -192,7 +193,7 @@ def step_up(
     if _enabled(totp_of(user)) is None:
         raise TotpNotEnabled
     _check(user, guess_of(otp_code, backup_code), request)
-    return user, login.stepped_up(at=started)
+    return user, login.stepped_up(at=counted(user, started))
 
 
 def _check(user: AbstractBaseUser, guess: Guess, request: Any) -> None:

@@ -65,6 +65,14 @@ def decrypt(value: str) -> str:
         raise InvalidToken from None  # made with our key, but not by encrypt()
 
 
+def encrypted_at(value: str) -> int:
+    """Return when the Fernet token ``value`` was made, in seconds since the epoch.
+
+    To encrypt it again under another key makes it no younger. Raise like ``decrypt``.
+    """
+    return _multi_fernet(resolve_fernet_keys()).extract_timestamp(value.encode())
+
+
 def keyed_digest(value: str) -> str:
     """Return the look-up digest of ``value`` under the first key: 80 bits, as base32 text."""
     return _digest(resolve_fernet_key(), value)

@@ -68,6 +68,11 @@ def past(moment: datetime) -> datetime:
     return later if is_past else aware(moment.replace(fold=0))
 
 
+def next_second(moment: datetime) -> datetime:
+    """Return the first whole second after ``moment``."""
+    return moment.replace(microsecond=0) + timedelta(seconds=1)
+
+
 def age(moment: datetime) -> timedelta:
     """Return how long ago ``moment`` was."""
     return datetime.now(UTC) - past(moment)

@@ -119,6 +119,7 @@ class TotpStatusResponse(serializers.Serializer[Any]):
     created_at = serializers.DateTimeField(allow_null=True)
     confirmed_at = serializers.DateTimeField(allow_null=True)
     backup_codes_remaining = serializers.IntegerField()
+    is_replacement_pending = serializers.BooleanField()
 
 
 class TokenPairResponse(serializers.Serializer[Any]):

@@ -9,6 +9,9 @@ from django.dispatch import Signal
 # An enrollment was confirmed.
 totp_created = Signal()
 
+# A new authenticator has taken the place of the old one.
+totp_replaced = Signal()
+
 # An enrollment was removed: by its user, or by an administrator's reset.
 totp_disabled = Signal()
 

@@ -7,10 +7,11 @@ from django.db.models import Count, Q
 
 from .adoption import give_digests, has_codes, lacks_digests
 from .attempts import read
+from .totp import replacement_of
 
 
 def status_of(user: AbstractBaseUser) -> dict[str, Any]:
-    """Return whether the enrollment is on or pending, since when, and how many codes are left."""
+    """Return whether the enrollment is on or pending, since when, and what goes with it."""
     usable = Q(backup_codes__is_used=False, backup_codes__digest__isnull=False)
     unused = Count("backup_codes", filter=usable)
     totp = read(user, unused=unused, has_codes=has_codes(), has_undigested=lacks_digests())
@@ -24,4 +25,5 @@ def status_of(user: AbstractBaseUser) -> dict[str, Any]:
         "created_at": current and current.created_at,
         "confirmed_at": current and current.confirmed_at,
         "backup_codes_remaining": vars(current)["unused"] if current else 0,
+        "is_replacement_pending": current is not None and replacement_of(current) is not None,
     }

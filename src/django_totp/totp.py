@@ -1,13 +1,16 @@
-"""The life of an enrollment: start, confirm, verify, disable."""
+"""The life of an enrollment: start, confirm, verify, replace, disable."""
 
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from cryptography.fernet import InvalidToken
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import IntegrityError, router, transaction
+from django.dispatch import Signal
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 from django.views.decorators.debug import sensitive_variables
@@ -28,7 +31,7 @@ from .attempts import (
 )
 from .backup_code_utils import generate_backup_codes, insert_codes
 from .conf import conf
-from .encryption import encrypt
+from .encryption import decrypt, encrypt, encrypted_at
 from .exceptions import (
     InvalidTotpCode,
     ReauthenticationRequired,
@@ -36,7 +39,7 @@ from .exceptions import (
     TotpNotEnrolled,
 )
 from .models import Moved, Totp
-from .moments import CLOCK_SKEW, age
+from .moments import CLOCK_SKEW, age, next_second
 from .users import name_of
 
 UNCOUNTED = {"unreadable", "clock"}  # a lost key or a wrong clock must not lock accounts as well
@@ -67,6 +70,60 @@ class Confirmation(TotpGuess):
     """The TOTP code that confirms an enrollment."""
 
     success = "enrollment_confirmed"
+    signal = signals.totp_created
+
+
+class Succession(TotpGuess):
+    """The TOTP code of a new authenticator, which is to take the place of the one there is.
+
+    A wrong one counts like any other, and leaves the replacement as it is.
+    """
+
+    success = "replaced"
+    signal = signals.totp_replaced
+
+    @sensitive_variables()
+    def evaluate(self, totp: Totp) -> Verdict:
+        """Return what came of it."""
+        factor = replacement_of(totp)
+        if factor is None:
+            raise TotpAlreadyExists  # its time is over
+        successor = Totp(pk=totp.pk, **factor.columns)
+        step, refused = _evaluate(successor, self.input_code, at=time.time())
+        if step is None:
+            return Verdict(refused, counts=refused not in UNCOUNTED)
+        return Verdict(changes=right(totp, last_used_step=step, replacement="", **factor.columns))
+
+
+@dataclass(frozen=True)
+class Factor:
+    """What an authenticator app and we share: a secret, and how codes are made of it."""
+
+    secret: str = field(repr=False)
+    digits: int
+    period: int
+    algorithm: str
+
+    @classmethod
+    def new(cls) -> "Factor":
+        """Return one with a new secret, as the settings want it."""
+        secret = generate_totp_secret()
+        return cls(secret, conf.TOTP_DIGITS, conf.TOTP_PERIOD, conf.TOTP_ALGORITHM)
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """Return how codes are made."""
+        return {"digits": self.digits, "period": self.period, "algorithm": self.algorithm}
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """Return what a row that is this factor holds."""
+        return {"secret_key": encrypt(self.secret), **self.parameters}
+
+    @property
+    def sealed(self) -> str:
+        """Return all of it in one Fernet token, which has an age: see ``replacement_of``."""
+        return encrypt(f"{self.algorithm} {self.digits} {self.period} {self.secret}")
 
 
 @dataclass(frozen=True)
@@ -109,18 +166,47 @@ def start_totp_setup(user: AbstractBaseUser, *, request: Any = None) -> TotpSetu
     return setup
 
 
-@sensitive_variables("secret")
+def start_totp_replacement(
+    user: AbstractBaseUser, *, request: Any = None, proof: Proof | None = None
+) -> TotpSetup:
+    """Return a new secret for ``user``: ``confirm_totp_setup`` puts it in the place of the old.
+
+    Until then nothing changes: the old secret works, and a replacement that is not confirmed
+    within ``TOTP_SETUP_MAX_AGE`` is forgotten. ``proof`` decides whether the row may be changed.
+    Raise TotpNotEnrolled if there is no confirmed enrollment, and ReauthenticationRequired.
+    """
+    setup = _start_replacement(user, proof or trusted)
+    events.record("replacement_started", user, request, method="totp")
+    return setup
+
+
+@sensitive_variables("secret", "factor")
 def pending_setup(user: AbstractBaseUser, secret: str) -> TotpSetup | None:
-    """Return the setup of the enrollment that is pending, if ``secret`` is the one it handed out.
+    """Return the setup that is pending, of an enrollment or a replacement, if ``secret`` is its.
 
     So a page that has shown it can show it again, and nobody else learns it.
     """
-    totp = read(user, has_codes=has_codes())
-    stored = read_secret(totp) if totp is not None and totp.is_pending else None
-    if totp is None or stored is None or not constant_time_compare(stored, secret):
+    factor = _pending_factor(read(user, has_codes=has_codes()))
+    if factor is None or not constant_time_compare(factor.secret, secret):
         return None
-    parameters = {name: getattr(totp, name) for name in ("digits", "period", "algorithm")}
-    return _setup(user, secret, parameters)
+    return _setup(user, factor)
+
+
+@sensitive_variables("secret")
+def replacement_of(totp: Totp) -> Factor | None:
+    """Return the factor that may still take the place of ``totp``, if there is one.
+
+    ``None`` also where no configured key reads it.
+    """
+    try:
+        begun = datetime.fromtimestamp(encrypted_at(totp.replacement), UTC)
+        algorithm, digits, period, secret = decrypt(totp.replacement).split(" ")
+        factor = Factor(secret, int(digits), int(period), algorithm)
+    except (InvalidToken, ValueError):
+        return None
+    longest = timedelta(seconds=conf.TOTP_SETUP_MAX_AGE)
+    is_current = totp.is_enabled and -CLOCK_SKEW <= age(begun) < longest
+    return factor if is_current else None
 
 
 @sensitive_variables("input_code", "codes")
@@ -134,15 +220,17 @@ def confirm_totp_setup(
 ) -> list[str]:
     """Confirm the pending enrollment of ``user`` with a code and return the backup codes.
 
-    The code is used up: it does not log in. ``sid`` names the login that confirms, which the
-    enrollment does not outdate (``assurance``). ``still`` is called in the transaction that
-    confirms, and raises if that shall not be. Raise TotpNotEnrolled if nothing is pending (any
-    more), TotpAlreadyExists if it is confirmed already, InvalidTotpCode, TooManyAttempts.
+    Or the pending replacement, with a code of the new authenticator: the old one and its backup
+    codes stop working. The code is used up: it does not log in. ``sid`` names the login that
+    confirms, which the enrollment does not outdate (``assurance``). ``still`` is called in the
+    transaction that confirms, and raises if that shall not be. Raise TotpNotEnrolled if nothing
+    is pending (any more), TotpAlreadyExists if it is confirmed already, InvalidTotpCode,
+    TooManyAttempts.
     """
-    codes = _confirm(user, Confirmation(input_code), request, {"confirmed_sid": sid}, still)
+    signal, codes = _confirm(user, input_code, request, {"confirmed_sid": sid}, still)
     if codes is None:
         raise InvalidTotpCode
-    events.send(signals.totp_created, user, request)
+    events.send(signal, user, request)
     return codes
 
 
@@ -263,15 +351,10 @@ def _replayed(totp: Totp, at: float) -> str:
 
 
 @retried
-@sensitive_variables("secret", "new", "value", "query", "uri")
+@sensitive_variables("factor", "new", "value", "query", "uri")
 def _start(user: AbstractBaseUser) -> TotpSetup:
-    secret = generate_totp_secret()
-    parameters: dict[str, Any] = {
-        "digits": conf.TOTP_DIGITS,
-        "period": conf.TOTP_PERIOD,
-        "algorithm": conf.TOTP_ALGORITHM,
-    }
-    new = {"secret_key": encrypt(secret), **parameters}
+    factor = Factor.new()
+    new = factor.columns
     totp = read(user, has_codes=has_codes())
     if totp is None:
         _insert(user, new)
@@ -285,15 +368,34 @@ def _start(user: AbstractBaseUser) -> TotpSetup:
             last_used_step=None,
             **new,
         )
-    return _setup(user, secret, parameters)
+    return _setup(user, factor)
 
 
-@sensitive_variables("secret", "uri")
-def _setup(user: AbstractBaseUser, secret: str, parameters: Mapping[str, Any]) -> TotpSetup:
+@retried
+@sensitive_variables("factor")
+def _start_replacement(user: AbstractBaseUser, proof: Proof) -> TotpSetup:
+    totp, factor = read_enrolled(user), Factor.new()
+    if not totp.is_enabled:
+        raise TotpNotEnrolled
+    if not proof(totp, lambda totp, changes: totp.move(replacement=factor.sealed, **changes)):
+        raise ReauthenticationRequired
+    return _setup(user, factor)
+
+
+@sensitive_variables("factor", "uri")
+def _setup(user: AbstractBaseUser, factor: Factor) -> TotpSetup:
     uri = oath.provisioning_uri(
-        secret, account=name_of(user), issuer=conf.TOTP_ISSUER, **parameters
+        factor.secret, account=name_of(user), issuer=conf.TOTP_ISSUER, **factor.parameters
     )
-    return TotpSetup(secret, uri)
+    return TotpSetup(factor.secret, uri)
+
+
+@sensitive_variables("secret")
+def _pending_factor(totp: Totp | None) -> Factor | None:
+    if totp is None or totp.is_enabled:
+        return None if totp is None else replacement_of(totp)
+    secret = read_secret(totp) if totp.is_pending else None
+    return None if secret is None else Factor(secret, totp.digits, totp.period, totp.algorithm)
 
 
 def _insert(user: AbstractBaseUser, new: dict[str, Any]) -> None:
@@ -316,30 +418,42 @@ def _create(user: AbstractBaseUser, new: dict[str, Any]) -> None:
 
 
 @retried
-@sensitive_variables("guess", "codes")
+@sensitive_variables("input_code", "codes")
 def _confirm(
     user: AbstractBaseUser,
-    guess: Confirmation,
+    input_code: str,
     request: Any,
     told: Mapping[str, Any],
     still: Callable[[], None],
-) -> list[str] | None:
-    """Confirm and return the codes, or count a wrong code and return ``None``."""
+) -> tuple[Signal, list[str] | None]:
+    """Confirm and return the codes, or count a wrong code and return none."""
     totp = read_enrolled(user, has_codes=has_codes())
+    guess = _confirmation(totp)(input_code)
+    codes, moment = generate_backup_codes(), timezone.now()
     if totp.is_enabled:
-        raise TotpAlreadyExists
-    if not totp.is_pending:
-        raise TotpNotEnrolled
-    codes = generate_backup_codes()
+        moment = next_second(moment)  # or logins of this very second would not be from before
 
     @sensitive_variables("codes")
     def act(totp: Totp, changes: Mapping[str, Any]) -> None:
         with transaction.atomic(using=totp.database):
-            totp.move(confirmed_at=timezone.now(), **told, **changes)
+            if totp.is_enabled:
+                totp.drop_codes()
+            totp.move(confirmed_at=moment, **told, **changes)
             insert_codes(totp, codes)
             still()
 
-    return codes if answer(totp, guess, user, request, act=act) else None
+    return guess.signal, codes if answer(totp, guess, user, request, act=act) else None
+
+
+def _confirmation(totp: Totp) -> type[Confirmation | Succession]:
+    """Return what a code for ``totp`` confirms. Raise TotpAlreadyExists or TotpNotEnrolled."""
+    if totp.is_enabled:
+        if replacement_of(totp) is None:
+            raise TotpAlreadyExists
+        return Succession
+    if not totp.is_pending:
+        raise TotpNotEnrolled
+    return Confirmation
 
 
 @retried

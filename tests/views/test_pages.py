@@ -4,6 +4,7 @@ import re
 import time
 from urllib.parse import unquote
 
+import pyotp
 import pytest
 from django.contrib.messages import get_messages
 from django.core.exceptions import ImproperlyConfigured
@@ -19,7 +20,7 @@ from django_totp.attempts import read_secret
 from django_totp.auth import end_sessions, is_totp_enabled, reset_totp
 from django_totp.backup_code_utils import store_backup_codes
 from django_totp.decorators import second_factor_required
-from django_totp.encryption import encrypt
+from django_totp.encryption import decrypt, encrypt
 from django_totp.mixins import SecondFactorRequiredMixin
 from django_totp.models import BackupCode, Totp
 from django_totp.sessions import HALF
@@ -35,6 +36,7 @@ from tests.browsing import (
     Browser,
     assert_led,
 )
+from tests.endpoints import wrong_code
 from tests.receivers import connected
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.session_urls")]
@@ -440,9 +442,42 @@ class TestSetup:
         assert browser.client.head(reverse(SETUP)).status_code == 200
         assert not Totp.objects.exists()
 
-    def test_who_has_one_is_led_to_it(self, inside):
-        assert_led(inside.client.get(reverse(SETUP)), STATE)
-        assert_led(inside.client.post(reverse(SETUP), {"otp_code": "1"}), STATE)
+    def test_who_has_one_sets_up_another(self, inside, code):
+        page = inside.client.get(reverse(SETUP))
+        assert "Set up a new authenticator app" in text(page)
+        new = page.context["setup"].secret
+        form = {"otp_code": wrong_code(new), "secret": new}
+        assert page.context["setup"].groups in text(inside.client.post(reverse(SETUP), form))
+        form["otp_code"] = pyotp.TOTP(new).now()
+        done = text(inside.client.post(reverse(SETUP), form))
+        assert "Your new authenticator app is set up." in done
+        assert len(re.findall(r"\b\w{4}-\w{4}-\w{4}-\w{4}\b", done)) == 10
+        assert inside.client.get("/strict/").status_code == 200
+        assert decrypt(Totp.objects.get().secret_key) == new
+
+    def test_who_has_one_confirms_it_before_another_is_set_up(self, inside, clock):
+        clock.shift(600)
+        assert_led(inside.client.get(reverse(SETUP)), VERIFY, reverse(SETUP))
+        assert_led(inside.client.post(reverse(SETUP), {"otp_code": "1", "secret": "A"}), VERIFY)
+        assert Totp.objects.get().replacement == ""
+
+    def test_to_install_an_app_may_take_longer_than_a_code_is_recent(self, inside, clock):
+        new = inside.client.get(reverse(SETUP)).context["setup"].secret
+        clock.shift(1200)
+        form = {"otp_code": pyotp.TOTP(new).now(), "secret": new}
+        assert "Your new authenticator app is set up." in text(
+            inside.client.post(reverse(SETUP), form)
+        )
+
+    def test_other_browsers_are_asked_for_a_code_of_the_new_one(self, inside, enrolled, code):
+        other = Browser(enrolled.user)
+        other.password()
+        other.code(code(offset=1))
+        new = inside.client.get(reverse(SETUP)).context["setup"].secret
+        form = {"otp_code": pyotp.TOTP(new).now(), "secret": new}
+        inside.client.post(reverse(SETUP), form)
+        assert_led(other.client.get("/private/"), VERIFY, "/private/")
+        assert inside.client.get("/private/").status_code == 200
 
     def test_who_owes_a_code_is_led_there(self, half):
         assert_led(half.client.get(reverse(SETUP) + "?next=/open/"), VERIFY, "/open/")

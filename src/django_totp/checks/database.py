@@ -13,6 +13,7 @@ from django_totp.encryption import decrypt
 from django_totp.models import BackupCode, Totp
 from django_totp.operations.support import State, in_state
 
+ENCRYPTED = ((Totp, "secret_key"), (Totp, "replacement"), (BackupCode, "code"))
 SAMPLE = 25  # of the oldest rows, and as many of the newest
 HINT = (
     "Put the key that fits into TOTP_ENCRYPTION_KEY_FALLBACKS. If it is lost, reset these "
@@ -52,16 +53,18 @@ def check_stored_rows(
             id="django_totp.W090",
         )
         for alias in databases or ()
-        for model, field in ((Totp, "secret_key"), (BackupCode, "code"))
+        for model, field in ENCRYPTED
         if (pks := sorted(_unreadable(alias, model, field)))
     ]
 
 
 def _unreadable(alias: str, model: type[models.Model], field: str) -> Iterator[Any]:
     """Yield the primary keys of unreadable rows among the oldest and newest ones."""
-    if not _has_table(alias, model):
+    is_new = field == "replacement"  # by a migration that may not have run yet
+    if not _has_table(alias, model) or (is_new and not _has_column(alias, field)):
         return
     rows = model._default_manager.using(alias).values_list("pk", field)
+    rows = rows.exclude(replacement="") if is_new else rows
     sample = dict(chain(rows.order_by("pk")[:SAMPLE], rows.order_by("-pk")[:SAMPLE]))
     for pk, token in sample.items():
         if not _is_readable(token):

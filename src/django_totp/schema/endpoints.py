@@ -66,11 +66,26 @@ class TotpCreate(RemindedOperation):
     refusals = (TotpAlreadyExists(),)
 
 
+class TotpReplace(ProvenOperation):
+    target_class = "django_totp.views.api.TotpReplaceView"
+    operation_id = "totp_replace"
+    summary = "Start to replace the authenticator"
+    description = (
+        "Make a new secret and show it once. The old authenticator works until `totp/confirm/` "
+        "gets a code of the new one."
+    )
+    responses = {201: OpenApiResponse(serializers.TotpCreateResponse, "The secret in three forms.")}
+    refusals = (TotpNotEnrolled(),)
+
+
 class TotpConfirm(RemindedOperation):
     target_class = "django_totp.views.api.TotpConfirmView"
     operation_id = "totp_confirm"
-    summary = "Confirm the enrollment with a code"
-    description = "Turn the second factor on and show the backup codes once."
+    summary = "Confirm the enrollment, or its replacement, with a code"
+    description = (
+        "Turn the second factor on, or let the new authenticator take the place of the old one, "
+        "and show the backup codes once."
+    )
     request = bodies.ConfirmationWithPassword
     without_password = bodies.Confirmation
     example = {"input_code": "123456"}

@@ -36,7 +36,12 @@ from django_totp.serializers import (
     TotpStatusResponse,
 )
 from django_totp.status import status_of
-from django_totp.totp import confirm_totp_setup, disable_totp, start_totp_setup
+from django_totp.totp import (
+    confirm_totp_setup,
+    disable_totp,
+    start_totp_replacement,
+    start_totp_setup,
+)
 from django_totp.users import is_active
 
 from .base import TotpView, shows
@@ -110,6 +115,13 @@ class TotpCreateView(SignedInView):
     def post(self, request: Request) -> Response:
         self.ask_for_password()
         setup = start_totp_setup(self.user, request=request)
+        return Response(TotpCreateResponse(setup).data, status=status.HTTP_201_CREATED)
+
+
+class TotpReplaceView(SignedInView):
+    @shows(201, TotpCreateResponse, request=ReauthenticationRequest)
+    def post(self, request: Request) -> Response:
+        setup = start_totp_replacement(self.user, request=request, proof=self.proof)
         return Response(TotpCreateResponse(setup).data, status=status.HTTP_201_CREATED)
 
 

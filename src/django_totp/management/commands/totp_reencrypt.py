@@ -122,8 +122,7 @@ def _refuse_leftovers(tallies: list[Tally]) -> None:
     if sentences:
         sentences.append(WAY_OUT)
     sentences += [
-        f"{tally.busy} {tally.model._meta.verbose_name_plural} were locked or changed all the "
-        "time: run the command again."
+        f"{tally.busy} {tally.name} were locked or changed all the time: run the command again."
         for tally in tallies
         if tally.busy
     ]
@@ -135,13 +134,13 @@ def _unreadable(tally: Tally) -> str:
     pks = ", ".join(map(str, tally.unreadable_pks))
     more = tally.unreadable - len(tally.unreadable_pks)
     return (
-        f"No configured key can read these {tally.model._meta.verbose_name_plural}, by primary "
+        f"No configured key can read these {tally.name}, by primary "
         f"key: {pks}{f' and {more} more' if more else ''}."
     )
 
 
 def _name(tally: Tally) -> str:
-    return capfirst(str(tally.model._meta.verbose_name_plural))
+    return capfirst(tally.name)
 
 
 def _batch_size(text: str) -> int:

@@ -18,7 +18,7 @@ from django.db import IntegrityError, OperationalError, router
 
 from django_totp.models import Totp
 
-from .tables import Codes, Secrets, Tally
+from .tables import Codes, Replacements, Secrets, Tally
 from .updates import Change, guarded_update
 
 __all__ = ["BATCH_SIZE", "Tally", "reencrypt"]
@@ -36,8 +36,10 @@ def reencrypt(
     where no valid key is configured. Call it outside of any transaction.
     """
     using = using or router.db_for_write(Totp)
-    for table in (Secrets(using), Codes(using)):
-        tally = Tally(table.model, table.rows.count())
+    for table in (Secrets(using), Replacements(using), Codes(using)):
+        tally = Tally(table.model, table.rows.count(), of=table.of)
+        if table.of and not tally.total:
+            continue
         yield tally
         for batch in table.batches(batch_size):
             if dry_run:

@@ -32,6 +32,12 @@ class Tally:
     unreadable: int = 0
     busy: int = 0
     unreadable_pks: list[int] = field(default_factory=list)
+    of: str = ""  # what of each row, if not that which the rows are named after
+
+    @property
+    def name(self) -> str:
+        """Return what is moved, in the plural."""
+        return self.of or str(self.model._meta.verbose_name_plural)
 
     @property
     def seen(self) -> int:
@@ -60,8 +66,10 @@ class Keys:
             except InvalidToken:
                 continue
             self._ciphers.insert(0, self._ciphers.pop(place))
-            moved = token if cipher is self._first else self._first.encrypt(value).decode()
-            return moved, value
+            if cipher is self._first:
+                return token, value
+            made = cipher.extract_timestamp(token.encode())  # it gets no younger by it
+            return self._first.encrypt_at_time(value, made).decode(), value
         raise InvalidToken
 
 
@@ -98,6 +106,7 @@ class Secrets:
     row: ClassVar[Any] = Secret
     read: ClassVar[Sequence[str]] = ("pk", "secret_key")
     written: ClassVar[Sequence[str]] = ("secret_key",)
+    of = ""
 
     def __init__(self, using: str) -> None:
         self.rows = self.model._default_manager.using(using)
@@ -138,6 +147,18 @@ class Secrets:
         """Yield each row with what its columns are to hold."""
         for row, token, _ in moved:
             yield row, (token,)
+
+
+class Replacements(Secrets):
+    """The secrets that are to replace others, which few enrollments have."""
+
+    read = ("pk", "replacement")
+    written = ("replacement",)
+    of = "replacements of TOTP enrollments"
+
+    def __init__(self, using: str) -> None:
+        super().__init__(using)
+        self.rows = self.rows.exclude(replacement="")
 
 
 class Codes(Secrets):
