@@ -39,6 +39,7 @@ class Occasion:
     """
 
     user: AbstractBaseUser
+    to: str
     event: str
     facts: Mapping[str, str]
     at: datetime
@@ -61,6 +62,7 @@ def occasion(
     speaks = is_own and NOTICES[event].is_owners
     return Occasion(
         user=user,
+        to=email_of(user),
         event=event,
         facts=facts,
         at=_now(speaks),
@@ -79,7 +81,7 @@ def compose(told: Occasion) -> EmailMultiAlternatives:
         mail = EmailMultiAlternatives(
             context["subject"],
             get_template(TEXT).render(context),
-            to=[email_of(told.user)],
+            to=[told.to],
             headers={"Auto-Submitted": "auto-generated"},  # RFC 3834: nobody's absence answers
         )
         with complaining(told.event, told.user, told.link):
@@ -96,7 +98,7 @@ def complaining(event: str, user: AbstractBaseUser, link: str = "") -> Iterator[
         yield
     except Exception as error:
         events.complain(
-            "The notice %r for user %r: %s. Check EMAIL_BACKEND and its settings, "
+            "The notice %r for user %r failed: %s. Check EMAIL_BACKEND and its settings, "
             "DEFAULT_FROM_EMAIL, the address of the user, and your template, if you have one.",
             event,
             str(user.pk),
@@ -134,8 +136,9 @@ def _context(told: Occasion) -> dict[str, Any]:
 def _shown(told: Occasion) -> dict[str, Any]:
     """Return the facts as a sentence has them."""
     shown: dict[str, Any] = {name: _line(value) for name, value in told.facts.items()}
-    for name in MOMENTS & shown.keys():
-        shown[name] = _time(aware(datetime.fromisoformat(shown[name])), told.at.tzinfo)
+    for name in MOMENTS:
+        if shown.get(name):
+            shown[name] = _time(aware(datetime.fromisoformat(shown[name])), told.at.tzinfo)
     if told.event == "backup_code_used":
         shown["left"] = BackupCode.objects.filter(totp__user_id=told.user.pk, is_used=False).count()
     if told.event == "device_trusted":

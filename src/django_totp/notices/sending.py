@@ -11,7 +11,6 @@ from django.views.decorators.debug import sensitive_variables
 from django_totp import events
 from django_totp.conf import conf
 from django_totp.models import Totp
-from django_totp.users import email_of
 
 from .letters import Occasion, complaining, compose, occasion
 from .sentences import LINKED, NOTICES
@@ -28,7 +27,9 @@ def hear(sender: str, user: Any, request: Any, facts: Mapping[str, str], **told:
     with complaining(event, user):
         if event == "disabled" and not events.is_own(user, request):
             event = "reset"
-        _after_commit(partial(deliver, occasion(user, event, request, facts)))
+        now = occasion(user, event, request, facts)
+        if now.to:
+            _after_commit(partial(deliver, now))
 
 
 @sensitive_variables("link")
@@ -37,7 +38,8 @@ def send(
 ) -> bool:
     """Mail the owner about ``event``, whatever the settings, with ``link`` in the mail.
 
-    Return whether that was done, or is to be done when the transaction of the caller ends.
+    It is sent when the transaction of the caller ends, or else now. Return whether it was handed
+    over, as far as that is known by then; where there is no address, it is not.
     """
     outcomes: list[bool] = []
 
@@ -47,8 +49,9 @@ def send(
 
     with complaining(event, user):
         now = occasion(user, event, request, facts, link)
-        _after_commit(run)
-        return False not in outcomes
+        if now.to:
+            _after_commit(run)
+            return False not in outcomes
     return False
 
 
@@ -56,7 +59,7 @@ def send(
 def deliver(told: Occasion) -> bool:
     """Write and send the mail about it. Return whether the mail was handed over."""
     with complaining(told.event, told.user, told.link):
-        return bool(email_of(told.user)) and bool(compose(told).send())
+        return bool(compose(told).send())
     return False
 
 
