@@ -3,7 +3,7 @@
 import pytest
 from rest_framework.throttling import BaseThrottle
 
-from django_totp.addresses import LONGEST, address_of, client_address, subnet
+from django_totp.addresses import LONGEST, address_of, addresses_in, client_address, subnet
 
 
 @pytest.mark.parametrize(
@@ -62,3 +62,18 @@ def test_it_is_what_rest_framework_takes_for_it(settings, rf, proxies, forwarded
 def test_without_rest_framework(settings, rf):
     del settings.REST_FRAMEWORK
     assert address_of(rf.get("/", REMOTE_ADDR="203.0.113.1")) == "203.0.113.1"
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("203.0.113.7", "203.0.113.7"),
+        ("198.51.100.1, [2001:db8::1]:443", "198.51.100.1, 2001:db8::1"),
+        ("fe80::1%any text", "fe80::1"),
+        ("call 555, 203.0.113.7,unknown", "203.0.113.7"),
+        ("", ""),
+        ("1" * 10**6, ""),
+    ],
+)
+def test_what_is_no_address_is_left_out(written, shown):
+    assert addresses_in(written) == shown

@@ -30,9 +30,14 @@ from django_totp.backup_code_utils import (
     verify_backup_code,
 )
 from django_totp.encryption import encrypt
-from django_totp.exceptions import TooManyAttempts
+from django_totp.exceptions import InvalidTotpCode, TooManyAttempts
 from django_totp.models import Moved, Totp
-from django_totp.totp import end_wait, generate_totp_secret, verify_totp_code
+from django_totp.totp import (
+    confirm_totp_setup,
+    end_wait,
+    generate_totp_secret,
+    verify_totp_code,
+)
 
 from .rivals import act_after_reading
 
@@ -191,6 +196,84 @@ def test_a_strangers_success_does_not_end_the_count(totp, make_user, secret, otp
     Totp.objects.create(user=stranger, secret_key=encrypt(secret), confirmed_at=NOON)
     assert verify_totp_code(stranger, otp(secret))
     assert Totp.objects.get(pk=totp.pk).failures == 5
+
+
+# --- What is told of a wait ---
+
+
+@pytest.fixture
+def waits(caplog):
+    """Return a function that gives what the log says of the waits that have begun."""
+
+    def waits():
+        records = [one for one in caplog.records if getattr(one, "event", "") == "wait_began"]
+        assert {one.levelname for one in records} <= {"WARNING"}
+        return [(one.method, one.until, one.notice) for one in records]
+
+    return waits
+
+
+def test_each_wait_that_begins_is_logged(totp, enrolled_user, clock, waits):
+    set_failures(4)
+    verify_totp_code(enrolled_user, "wrong")
+    assert waits() == []
+    verify_totp_code(enrolled_user, "wrong")
+    with pytest.raises(TooManyAttempts):
+        verify_totp_code(enrolled_user, "wrong")
+    verify_backup_code(enrolled_user, "wrong")
+    clock.shift(30)
+    verify_backup_code(enrolled_user, "wrong")
+    assert waits() == [
+        ("totp", "2030-01-01T12:00:30+00:00", ""),
+        ("backup_code", "2030-01-01T12:01:30+00:00", ""),
+    ]
+
+
+@pytest.mark.parametrize("limit", [5, 1000])
+def test_codes_that_go_off_are_logged_and_wait_for_no_moment(
+    totp, enrolled_user, settings, waits, limit
+):
+    settings.TOTP_FAILURE_LIMIT, settings.TOTP_FAILURE_CAP = limit, 10
+    set_failures(9)
+    verify_totp_code(enrolled_user, "wrong")
+    assert waits() == [("totp", "", "")]
+
+
+def test_the_wait_of_a_setup_is_logged_and_not_mailed(clock, pending_user, settings, waits):
+    settings.TOTP_SEND_NOTICES = True
+    Totp.objects.update(created_at=NOON)
+    set_failures(5)
+    with pytest.raises(InvalidTotpCode):
+        confirm_totp_setup(pending_user, "wrong")
+    assert waits() == [("totp", "2030-01-01T12:00:30+00:00", "")]
+    assert row().wait_told_at is None
+
+
+@pytest.mark.parametrize(
+    ("minutes", "is_due"),
+    [(None, True), (0, False), (59.9, False), (60, True), (-59.9, False), (-60, True)],
+)
+def test_a_notice_is_due_once_an_hour(totp, enrolled_user, settings, waits, minutes, is_due):
+    settings.TOTP_SEND_NOTICES = True
+    told = None if minutes is None else NOON - timedelta(minutes=minutes)
+    Totp.objects.update(wait_told_at=told)
+    set_failures(5)
+    verify_totp_code(enrolled_user, "wrong")
+    assert [notice for *_, notice in waits()] == ["due" if is_due else ""]
+    assert row().wait_told_at == (NOON if is_due else told)
+
+
+def test_a_wait_that_is_not_mailed_leaves_the_hour_alone(totp, enrolled_user, waits):
+    set_failures(5)
+    verify_totp_code(enrolled_user, "wrong")
+    assert [notice for *_, notice in waits()] == [""]
+    assert row().wait_told_at is None
+
+
+def test_a_wrong_code_that_begins_no_wait_is_no_notice(totp, enrolled_user, settings):
+    settings.TOTP_SEND_NOTICES = True
+    verify_totp_code(enrolled_user, "wrong")
+    assert row().wait_told_at is None
 
 
 # --- Retries ---

@@ -1,6 +1,7 @@
 """The log record and the signal of what happened."""
 
 import logging
+from contextlib import nullcontext
 
 import pytest
 from django.core.exceptions import ObjectDoesNotExist
@@ -103,6 +104,26 @@ def test_a_record_has_the_facts_as_attributes(log, user, request_from_outside):
         "203.0.113.7",
     )
     assert (record.method, record.reason) == ("totp", "because")
+
+
+def test_a_fact_with_a_name_that_each_record_has_gets_another(log, user):
+    events.record("device_trusted", user, None, name="laptop", method="totp")
+    [record] = log.records
+    assert (record.name, record.totp_name) == ("django_totp", "laptop")
+    assert (record.event, record.method) == ("device_trusted", "totp")
+    assert "name='laptop'" in record.getMessage()
+
+
+@pytest.mark.parametrize(
+    ("who", "is_own"), [("nobody", False), ("user", True), ("admin", False), ("self", True)]
+)
+def test_whose_doing_it_is(user, request_from_outside, who, is_own):
+    if who == "nobody":
+        assert events.is_own(user, None) == is_own
+        return
+    actor = {"admin": type("Admin", (), {"pk": "admin"}), "self": user}.get(who)
+    with events.acting(request_from_outside, actor) if actor else nullcontext():
+        assert events.is_own(user, request_from_outside) == is_own
 
 
 def test_a_record_leaves_out_what_is_unknown(log):

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from django.apps import apps
+from django.core import mail
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
@@ -23,6 +24,7 @@ from django_totp.auth import generate_challenge_token, next_step
 from django_totp.encryption import decrypt
 from django_totp.models import Totp
 from django_totp.totp import start_totp_replacement
+from django_totp.users import email_field
 from tests.endpoints import GET, wrong_code
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -111,6 +113,35 @@ def test_code_during_the_wait(settings, second_step, secret):
 
 def test_backup_code(second_step, backup_codes):
     assert second_step(200, backup_code=backup_codes[0]) == (3 + TOKENS, 2)
+
+
+@pytest.fixture
+def notices(settings, enrolled_user):
+    """Let the owner be mailed, and return the mails."""
+    settings.TOTP_SEND_NOTICES = True
+    setattr(enrolled_user, email_field(enrolled_user), "ada@example.org")
+    enrolled_user.save()
+    return mail.outbox
+
+
+def test_notices_cost_a_login_nothing(notices, cost, api, second_step, user, password, secret, otp):
+    credentials = {user.USERNAME_FIELD: user.get_username(), "password": password}
+    assert cost(api, "jwt-create", 200, **credentials) == (2, 0)
+    assert second_step(200, otp_code=otp(secret)) == (2 + TOKENS, 0)
+    assert second_step(400, otp_code=wrong_code(secret)) == (2, 0)
+    assert notices == []
+
+
+def test_the_wait_that_is_mailed(notices, settings, second_step, secret):
+    settings.TOTP_FAILURE_LIMIT = 0
+    assert second_step(400, otp_code=wrong_code(secret)) == (2, 0)
+    assert len(notices) == 1
+
+
+def test_the_backup_code_that_is_mailed(notices, second_step, backup_codes):
+    """One more: how many are left is counted for the mail."""
+    assert second_step(200, backup_code=backup_codes[0]) == (4 + TOKENS, 2)
+    assert len(notices) == 1
 
 
 def test_wrong_backup_code(second_step):

@@ -36,6 +36,15 @@ def client_address(written: str | None) -> str:
     return ",".join(str(address) for address in _parsed(written))
 
 
+def addresses_in(written: str) -> str:
+    """Return the addresses in ``written``, and nothing else that a client may have put there.
+
+    The scope of an IPv6 address may be any text.
+    """
+    found = [one for one in _parsed(written) if not isinstance(one, str)]
+    return ", ".join(str(type(one)(int(one))) for one in found)
+
+
 def subnet(written: str | None) -> str:
     """Return what is counted as one client: of an IPv6 address its network of 64 bits."""
     return ",".join(_subnet(address) for address in _parsed(written))

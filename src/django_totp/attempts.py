@@ -49,6 +49,7 @@ TRIES = 30
 READ_AHEAD = "_totp_read_ahead"
 GAVE_WAY = {"40P01", "40001", 1213, 1020}  # deadlock, conflict: of PostgreSQL, of MariaDB
 GOT_CODES = {"23503", 1451}  # other rows refer to the one that was to be deleted
+HOUR = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
@@ -168,13 +169,17 @@ def answer(
     """
     if guess.waits:
         _refuse_aloud_while_waiting(totp, guess, user, request)
+    began = None
     with _transaction(totp) if guess.writes else nullcontext():
         verdict = guess.evaluate(totp)
         if not verdict.refused:
             act(totp, verdict.changes)
         elif verdict.counts and not is_waiting(totp):
-            wrong(totp)
+            began = wrong(totp)
     _tell(guess, verdict, user, request)
+    if began is not None:
+        facts = {"method": guess.method, **began}
+        events.record("wait_began", user, request, level=logging.WARNING, **facts)
     return not verdict.refused
 
 
@@ -195,7 +200,7 @@ def is_waiting(totp: Totp) -> bool:
 
 def refuse_while_waiting(totp: Totp) -> None:
     """Raise TooManyAttempts if TOTP codes of the account wait or are off."""
-    if conf.TOTP_FAILURE_CAP is not None and totp.failures >= conf.TOTP_FAILURE_CAP:
+    if _is_capped(totp.failures):
         raise TooManyAttempts(retry_after=None)
     left = remaining_wait(totp).total_seconds()
     if left > 0:
@@ -245,10 +250,37 @@ def right(totp: Totp, **changes: Any) -> dict[str, Any]:
     }
 
 
-def wrong(totp: Totp) -> None:
-    """Write that a code was wrong: the count grows and so, after the limit, the wait."""
+def wrong(totp: Totp) -> dict[str, str] | None:
+    """Write that a code was wrong: the count grows and so, after the limit, the wait.
+
+    Return what is known of the wait that begins: until when, which is empty where waiting does
+    not help, and whether its ``notice`` is due. Return ``None`` if none begins.
+    """
     failures = totp.failures + 1
-    totp.move(failures=failures, waiting_until=_waiting_until(failures))
+    until, is_off = _waiting_until(failures), _is_capped(failures)
+    is_due = bool(until or is_off) and _owner_is_to_be_told(totp)
+    told = {"wait_told_at": datetime.now(UTC)} if is_due else {}
+    totp.move(failures=failures, waiting_until=until, **told)
+    if not until and not is_off:
+        return None
+    return {
+        "until": until.isoformat() if until and not is_off else "",
+        "notice": "due" if is_due else "",
+    }
+
+
+def _owner_is_to_be_told(totp: Totp) -> bool:
+    """Return whether a wait is worth a mail: somebody has logged in before, and none was sent.
+
+    A mail of the hour to come was sent by a clock that is ahead.
+    """
+    last: datetime | None = totp.wait_told_at
+    is_new = last is None or abs(datetime.now(UTC) - last) >= HOUR
+    return is_new and totp.is_enabled and conf.TOTP_SEND_NOTICES
+
+
+def _is_capped(failures: int) -> bool:
+    return conf.TOTP_FAILURE_CAP is not None and failures >= conf.TOTP_FAILURE_CAP
 
 
 def _waiting_until(failures: int) -> datetime | None:

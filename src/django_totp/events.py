@@ -21,6 +21,7 @@ from .signals import non_totp_login_success, totp_login_success, totp_verificati
 logger = logging.getLogger("django_totp")
 happened = Signal()
 LONGEST_AGENT = 255  # characters of a header that a client may have written
+TAKEN = vars(logging.LogRecord("", 0, "", 0, "", (), None)).keys()  # "name" among them
 
 
 def record(
@@ -33,18 +34,33 @@ def record(
 ) -> None:
     """Log ``event`` of ``user`` with ``facts`` and, as far as ``request`` tells it, the address.
 
-    The record has them as attributes too: ``event``, ``user_pk`` and each fact by its name. More
-    attributes are ``actor_pk``, who did it (empty outside of a request), and ``user_agent``.
+    The record has them as attributes too: ``event``, ``user_pk`` and each fact by its name, or
+    with ``totp_`` before it if that is taken. More attributes are ``actor_pk``, who did it (empty
+    outside of a request), and ``user_agent``.
     """
     user_pk = "" if user is None else str(user.pk)
-    told = {"user_pk": user_pk, **facts, "address": _address(request)}
+    told = {"user_pk": user_pk, **facts, "address": address(request)}
     actor = _actor(request, user_pk)
     shown = told if actor in ("", user_pk) else {**told, "actor_pk": actor}
     text = " ".join(f"{name}={value!r}" for name, value in shown.items() if value)
     more = {"event": event, "actor_pk": actor, "user_agent": user_agent(request)}
-    _log(level, "%s %s", event, text, extra={**told, **more})
+    extra = {f"totp_{name}" if name in TAKEN else name: fact for name, fact in told.items()}
+    _log(level, "%s %s", event, text, extra={**extra, **more})
     with _never_raising():
         happened.send_robust(sender=event, user=user, request=request, facts=facts)
+
+
+def is_own(user: AbstractBaseUser, request: Any) -> bool:
+    """Return whether ``user`` does what happens in ``request``, as far as anybody knows."""
+    return request is not None and _actor(request, str(user.pk)) == str(user.pk)
+
+
+def address(request: Any) -> str:
+    """Return the client's address as the face has resolved it, or else as the server saw it."""
+    if request is None:
+        return ""
+    seen: str = getattr(request, "totp_client_address", "")
+    return seen or client_address(request.META.get("REMOTE_ADDR"))
 
 
 def user_agent(request: Any) -> str:
@@ -123,11 +139,3 @@ def _actor(request: Any, user_pk: str) -> str:
         return ""
     actor: str = getattr(request, "totp_actor_pk", user_pk)
     return actor
-
-
-def _address(request: Any) -> str:
-    """Return the client's address as the face has resolved it, or else as the server saw it."""
-    if request is None:
-        return ""
-    seen: str = getattr(request, "totp_client_address", "")
-    return seen or client_address(request.META.get("REMOTE_ADDR"))
