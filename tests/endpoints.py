@@ -13,6 +13,9 @@ PATHS = {
     "totp-confirm": "totp/confirm/",
     "totp-disable": "totp/disable/",
     "totp-rotate-backup-codes": "totp/rotate_backup_codes/",
+    "totp-recovery-recovery": "totp/recovery/",
+    "totp-recovery-recovery-confirm": "totp/recovery_confirm/",
+    "totp-recovery-recovery-cancel": "totp/recovery_cancel/",
     "jwt-create": "jwt/create/",
     "jwt-totp-verify": "jwt/totp/verify/",
     "jwt-totp-create": "jwt/totp/create/",
@@ -22,8 +25,9 @@ PATHS = {
     "jwt-verify": "jwt/verify/",
 }
 ENDPOINTS = list(PATHS)
-SIGNED_IN = {name for name in ENDPOINTS if name.startswith("totp-")}
-LOGIN = {name for name in ENDPOINTS if name.startswith("jwt-")}
+OPEN = {"totp-recovery-recovery", "totp-recovery-recovery-confirm"}
+SIGNED_IN = {name for name in ENDPOINTS if name.startswith("totp-")} - OPEN
+LOGIN = {name for name in ENDPOINTS if name.startswith("jwt-")} | OPEN
 
 NO_SECRET = "User does not have an associated TOTP secret."
 EXISTS = "TOTP already exists for this user."

@@ -9,6 +9,8 @@ from django_totp import signals
 NAMES = [
     "totp_created",
     "totp_replaced",
+    "totp_recovery_started",
+    "totp_recovery_succeeded",
     "totp_disabled",
     "sessions_ended",
     "backup_codes_rotated",

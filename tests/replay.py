@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 import pyotp
 from django.contrib.auth.base_user import AbstractBaseUser
+from django.core import mail
 from django.http import HttpResponse
 from django.test import Client
 from django.utils.dateparse import parse_datetime
@@ -25,6 +26,7 @@ from django_totp.models import BackupCode, Totp
 from tests import markdown
 
 SHORTENED = "…"
+MAILED = "<token of the mail>"
 OTP_CODE = "123456"
 BACKUP_CODE = "abcd-efgh-jkmn-pqrs"
 BASE32 = re.compile(r"[A-Z2-7]{32}")
@@ -92,6 +94,9 @@ class Replay:
         return filled_in
 
     def _real(self, key: str, value: str) -> str:
+        if value == MAILED:
+            [token] = re.findall(r"/two-factor/recovery/([^/\s]+)/", mail.outbox[-1].body)
+            return token
         if value == OTP_CODE:
             return self._next_code()
         if value == BACKUP_CODE:

@@ -64,4 +64,5 @@ PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # fast
 ROOT_URLCONF = "tests.urls"
 SECRET_KEY = "only-for-tests-and-long-enough-to-sign-with-HS256"
 TOTP_ENCRYPTION_KEY = base64.urlsafe_b64encode(b"32 bytes that are for tests only")
+TOTP_RECOVERY_DELAY = 3 * 24 * 60 * 60
 USE_TZ = True

@@ -860,7 +860,7 @@ class TestPermissions:
             apply(action, totp)
         assert Totp.objects.filter(pk=totp.pk, version=totp.version).exists()
 
-    @pytest.mark.parametrize("action", ["reset_two_factor", "end_the_wait"])
+    @pytest.mark.parametrize("action", ["reset_two_factor", "allow_recovery", "end_the_wait"])
     def test_each_action_has_one_of_its_own(self, staff, totp, apply, action):
         client = staff("view_totp", permission_to(action))
         assert re.findall(r'<option value="(\w+)"', text_of(client.get(LIST))) == [action]
@@ -880,7 +880,7 @@ class TestPermissions:
 
     def test_a_superuser_has_all_and_no_plain_delete(self, superuser, totp):
         options = re.findall(r'<option value="(\w+)"', text_of(superuser.get(LIST)))
-        assert options == ["reset_two_factor", "end_the_wait", "end_sessions"]
+        assert options == ["reset_two_factor", "allow_recovery", "end_the_wait", "end_sessions"]
 
 
 class TestDeletingUsers:

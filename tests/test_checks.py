@@ -137,6 +137,15 @@ def named(cls):
     return f"{cls.__module__}.{cls.__qualname__}"
 
 
+def test_settings_of_1_1_for_recovery_mean_nothing(settings):
+    settings.TOTP_RECOVERY_EMAIL_TEMPLATE = settings.TOTP_RECOVERY_CONFIRM_URL = "x"
+    told = [message.msg for message in messages() if message.id == "django_totp.W020"]
+    assert told == [
+        "TOTP_RECOVERY_CONFIRM_URL means nothing any more.",
+        "TOTP_RECOVERY_EMAIL_TEMPLATE means nothing any more.",
+    ]
+
+
 def urls(*patterns):
     """Return a ROOT_URLCONF that is no module of its own."""
     return type("urls", (), {"urlpatterns": list(patterns)})

@@ -52,6 +52,7 @@ from tests.endpoints import (
 urlpatterns = [
     path("two/", include(("django_totp.urls", "x"), namespace="x")),
     path("two/", include(("django_totp.urls.jwt", "y"), namespace="y")),
+    path("two/", include(("django_totp.urls.recovery", "z"), namespace="z")),
 ]
 
 FIELDS = {
@@ -60,6 +61,9 @@ FIELDS = {
     "totp-disable": ["otp_code", "backup_code", "password"],
     "totp-replace": ["otp_code", "backup_code", "password"],
     "totp-rotate-backup-codes": ["otp_code", "backup_code", "password"],
+    "totp-recovery-recovery": ["totp_challenge_token"],
+    "totp-recovery-recovery-confirm": ["token"],
+    "totp-recovery-recovery-cancel": ["token"],
     "jwt-create": ["", "password"],  # the first is named as the user model has it
     "jwt-totp-verify": ["totp_challenge_token", "otp_code", "backup_code"],
     "jwt-totp-create": ["totp_challenge_token"],
@@ -732,7 +736,10 @@ class TestHttpApi:
         if request.param == "plain":
             return reverse
         settings.ROOT_URLCONF = __name__
-        return lambda name: reverse(f"{'y' if name.startswith('jwt') else 'x'}:{name}")
+        spaces = {"jwt": "y", "totp-recovery": "z", "totp": "x"}
+        return lambda name: reverse(
+            next(f"{space}:{name}" for start, space in spaces.items() if name.startswith(start))
+        )
 
     @pytest.mark.parametrize("name", ENDPOINTS)
     def test_paths(self, url, name):
@@ -817,6 +824,7 @@ class TestHttpApi:
             "created_at": None,
             "confirmed_at": None,
             "backup_codes_remaining": 0,
+            "recovery_ready_at": None,
             "is_replacement_pending": False,
         }
         response = call("totp-status", user=user)
@@ -837,6 +845,7 @@ class TestHttpApi:
             "is_totp_enabled": True,
             "is_pending": False,
             "backup_codes_remaining": 9,
+            "recovery_ready_at": None,
             "is_replacement_pending": False,
         }
 

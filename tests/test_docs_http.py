@@ -25,7 +25,8 @@ from django_totp.backup_code_utils import rotate_backup_codes, store_backup_code
 from django_totp.conf import conf
 from django_totp.permissions import HasSecondFactor
 from django_totp.totp import create_totp_setup, verify_totp_code
-from django_totp.urls import jwt
+from django_totp.urls import jwt, recovery
+from django_totp.users import email_field
 from django_totp.views import api as api_views
 from django_totp.views import base
 from tests import markdown, replay
@@ -36,6 +37,8 @@ def http_users(make_user: Callable[..., AbstractBaseUser]) -> dict[str, Abstract
     """Return the users of docs/http-api.md: no TOTP, TOTP, and TOTP while codes wait."""
     users = {name: make_user(name) for name in ("ada", "mary", "grace", "alan")}
     for name in ("grace", "alan"):
+        setattr(users[name], email_field(users[name]), f"{name}@example.org")
+        users[name].save()
         create_totp_setup(users[name])
         store_backup_codes(users[name], [])
         rotate_backup_codes(users[name])
@@ -48,7 +51,10 @@ def _wait(user: AbstractBaseUser) -> None:
 
 
 @override_settings(TOTP_THROTTLE_RATE=None)
-def test_the_examples_of_the_http_api(http_users: dict[str, AbstractBaseUser]) -> None:
+def test_the_examples_of_the_http_api(
+    http_users: dict[str, AbstractBaseUser], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("django_totp.notices.sending._after_commit", lambda run: run())
     page = markdown.read("docs/http-api.md")
     replayed = replay.Replay(http_users)
     requests = 0
@@ -83,7 +89,7 @@ def test_every_endpoint_is_documented() -> None:
 def _endpoints() -> dict[str, str]:
     """Return the one method of each endpoint of this package by its URL name."""
     endpoints = {}
-    for pattern in (*urls.urlpatterns, *jwt.urlpatterns):
+    for pattern in (*urls.urlpatterns, *jwt.urlpatterns, *recovery.urlpatterns):
         view = pattern.callback.view_class
         [endpoints[pattern.name]] = {"get", "post"} & set(dir(view))
     return endpoints

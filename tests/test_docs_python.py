@@ -6,6 +6,7 @@ import importlib
 import inspect
 import io
 import logging.config
+import re
 import subprocess
 import sys
 import time
@@ -14,6 +15,7 @@ from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pyotp
 import pytest
@@ -26,8 +28,14 @@ from rest_framework.test import APIClient
 from rest_framework_simplejwt.tokens import RefreshToken
 
 import django_totp
-from django_totp import signals
-from django_totp.auth import end_sessions, generate_challenge_token
+from django_totp import recovery, signals
+from django_totp.auth import (
+    end_sessions,
+    finish_owed_enrollment,
+    generate_challenge_token,
+    next_step,
+    start_owed_enrollment,
+)
 from django_totp.backup_code_utils import BackupCodeGuess, rotate_backup_codes
 from django_totp.conf import conf
 from django_totp.encryption import decrypt, generate_fernet_key
@@ -37,6 +45,7 @@ from django_totp.operations.support import end_exemption, exempt
 from django_totp.reauthentication import reauthenticate
 from django_totp.totp import (
     Confirmation,
+    Recovery,
     Succession,
     TotpGuess,
     confirm_totp_setup,
@@ -45,6 +54,7 @@ from django_totp.totp import (
     start_totp_replacement,
     start_totp_setup,
 )
+from django_totp.users import email_field
 from tests import markdown
 
 SOURCE = Path(django_totp.__file__).parent
@@ -205,12 +215,30 @@ def _live(user: AbstractBaseUser) -> None:
     with pytest.raises(ReauthenticationRequired):
         reauthenticate(user, password="a wrong one")
     reauthenticate(user, password="correct horse battery staple")
-    replacement = pyotp.TOTP(start_totp_replacement(user).secret)
-    confirm_totp_setup(user, replacement.now())
+    app = pyotp.TOTP(start_totp_replacement(user).secret)
+    backup_code = confirm_totp_setup(user, app.now())[0]
+    _recover(user, app, backup_code)
     end_sessions(user)
     exempt(user, date.max, reason="")
     end_exemption(user)
     disable_totp(user)
+
+
+def _recover(user: AbstractBaseUser, app: pyotp.TOTP, backup_code: str) -> None:
+    """Begin a recovery and stop it by each kind of code; bring one that is allowed to its end."""
+    setattr(user, email_field(user), "ada@example.org")
+    user.save()
+    for codes in ({"otp_code": app.at(int(time.time()) + 30)}, {"backup_code": backup_code}):
+        with mock.patch("django_totp.notices.sending._after_commit", lambda run: run()):
+            recovery.request_recovery(generate_challenge_token(user))
+        [token] = re.findall(r"/two-factor/recovery/([^/\s]+)/", mail.outbox[-1].body)
+        recovery.start_recovery(token)
+        Totp.objects.filter(user_id=user.pk).update(recovery_asked_at=None)
+        _second_step(user, **codes)
+    recovery.allow_recovery(user)
+    challenge = next_step(user).recovery
+    app = pyotp.TOTP(start_owed_enrollment(challenge).secret)
+    finish_owed_enrollment(challenge, app.now())
 
 
 def _first_step(user: AbstractBaseUser, password: str) -> None:
@@ -255,7 +283,7 @@ def _recorded_events() -> set[str]:
     )
     names = {call.args[0].value for call in calls if isinstance(call.args[0], ast.Constant)}
     return names | {
-        guess.success for guess in (BackupCodeGuess, Confirmation, Succession, TotpGuess)
+        guess.success for guess in (BackupCodeGuess, Confirmation, Recovery, Succession, TotpGuess)
     }
 
 

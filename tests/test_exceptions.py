@@ -11,6 +11,7 @@ from django.utils.translation import trans_real
 from django_totp import exceptions
 from django_totp.exceptions import ExpiredChallenge, InvalidChallenge, TooManyAttempts, TotpError
 
+BY_MAIL = "You cannot set up a new authenticator app by mail here. Ask an administrator."
 ERRORS = [
     (exceptions.TotpError, "totp_error", "Two-factor authentication failed."),
     (
@@ -52,6 +53,18 @@ ERRORS = [
         "policy_unavailable",
         "It cannot be told now whether this account must have two-factor authentication. Try "
         "again later.",
+    ),
+    (exceptions.RecoveryUnavailable, "recovery_unavailable", BY_MAIL),
+    (exceptions.RecoveryOff, "recovery_unavailable", BY_MAIL),
+    (
+        exceptions.InvalidRecoveryToken,
+        "invalid_recovery_token",
+        "This link is not valid any more.",
+    ),
+    (
+        exceptions.MailUnavailable,
+        "mail_unavailable",
+        "The mail could not be sent. Try again later.",
     ),
     (exceptions.InvalidChallenge, "invalid_challenge", "Invalid or expired challenge token."),
     (exceptions.ExpiredChallenge, "invalid_challenge", "Invalid or expired challenge token."),

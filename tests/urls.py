@@ -6,6 +6,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("api/", include("django_totp.urls")),
     path("api/", include("django_totp.urls.jwt")),
+    path("api/", include("django_totp.urls.recovery")),
     path("account/", include("django_totp.urls.pages")),
     path("schema/", SpectacularAPIView.as_view(), name="schema"),
 ]

@@ -46,6 +46,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 TRIES = 30
+RECOVERED = "recovered"  # the event of the one code that completes a recovery
 READ_AHEAD = "_totp_read_ahead"
 GAVE_WAY = {"40P01", "40001", 1213, 1020}  # deadlock, conflict: of PostgreSQL, of MariaDB
 GOT_CODES = {"23503", 1451}  # other rows refer to the one that was to be deleted
@@ -169,7 +170,7 @@ def answer(
     """
     if guess.waits:
         _refuse_aloud_while_waiting(totp, guess, user, request)
-    began = None
+    was_recovering, began = totp.is_recovery_pending, None
     with _transaction(totp) if guess.writes else nullcontext():
         verdict = guess.evaluate(totp)
         if not verdict.refused:
@@ -180,6 +181,8 @@ def answer(
     if began is not None:
         facts = {"method": guess.method, **began}
         events.record("wait_began", user, request, level=logging.WARNING, **facts)
+    if was_recovering and not verdict.refused and guess.success != RECOVERED:
+        events.record("recovery_cancelled", user, request, method=guess.method)
     return not verdict.refused
 
 
@@ -240,12 +243,14 @@ def read_secret(totp: Totp) -> str | None:
 
 
 def right(totp: Totp, **changes: Any) -> dict[str, Any]:
-    """Return what a right code changes: it ends the count and the wait."""
+    """Return what a right code changes: it ends the count, the wait and any recovery."""
     return {
         "verifications": totp.verifications + 1,
         "last_verified_at": timezone.now(),
         "failures": 0,
         "waiting_until": None,
+        "recovery_ready_at": None,  # who has a code needs none
+        "is_recovery_allowed": False,
         **changes,
     }
 

@@ -1,9 +1,8 @@
 """The two steps of a login, and its end: who needs which factor, and what a code completes."""
 
-import functools
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,7 +10,7 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import transaction
 from django.views.decorators.debug import sensitive_variables
 
-from . import challenges, events, policy, signals
+from . import challenges, events, policy, recovery, signals
 from .accounts import join
 from .assurance import (
     Assurance,
@@ -29,10 +28,18 @@ from .exceptions import (
     InvalidTotpCode,
     LoginOutdated,
     TotpNotEnabled,
+    TotpNotEnrolled,
 )
 from .models import Account, Totp, relate
-from .totp import TotpGuess, TotpSetup, as_seen, confirm_totp_setup, start_totp_setup
-from .users import is_active
+from .totp import (
+    TotpGuess,
+    TotpSetup,
+    as_seen,
+    confirm_totp_setup,
+    start_totp_replacement,
+    start_totp_setup,
+)
+from .users import is_active, session_hashes
 
 
 @dataclass(frozen=True)
@@ -40,12 +47,14 @@ class NextStep:
     """What a login needs after the first factor: a ``challenge`` to meet, or nothing.
 
     ``is_enrollment`` says that the challenge is to enroll. ``required_from`` is when a login
-    that needs nothing yet will need that.
+    that needs nothing yet will need that. ``recovery`` is a challenge to enroll anew, beside the
+    other, for who may do so without a code (``recovery``).
     """
 
     challenge: str = field(default="", repr=False)
     is_enrollment: bool = False
     required_from: datetime | None = None
+    recovery: str = field(default="", repr=False)
 
 
 def is_totp_enabled(user: AbstractBaseUser) -> bool:
@@ -75,11 +84,19 @@ def next_step(user: AbstractBaseUser) -> NextStep:
     """
     challenge = challenge_if_enabled(user)
     if challenge is not None:
-        return NextStep(challenge)
+        return NextStep(challenge, recovery=recovery_challenge(user))
     begin = policy.required_from(user)
     if begin is None or begin > datetime.now(UTC):
         return NextStep(required_from=begin)
     return NextStep(challenges.make(user, challenges.ENROLL), is_enrollment=True)
+
+
+def recovery_challenge(user: AbstractBaseUser) -> str:
+    """Return a challenge to enroll anew without a code, if ``user`` may do that, or ``""``.
+
+    ``user`` is joined with what judges a login.
+    """
+    return challenges.make(user, challenges.ENROLL) if recovery.is_possible(user) else ""
 
 
 @sensitive_variables("token")
@@ -137,9 +154,16 @@ def start_owed_enrollment(
 ) -> TotpSetup:
     """Start the enrollment that the user of ``token`` owes: see ``start_totp_setup``.
 
-    Raise InvalidChallenge, ExpiredChallenge, TotpAlreadyExists or PolicyUnavailable.
+    Or, in a recovery, a new one in the place of that there is. Raise InvalidChallenge,
+    ExpiredChallenge, TotpAlreadyExists or PolicyUnavailable.
     """
-    return start_totp_setup(_owing(token, may_sign_in), request=request)
+    user = _owing(token, may_sign_in)
+    if _enabled(totp_of(user)) is None:
+        return start_totp_setup(user, request=request)
+    try:
+        return start_totp_replacement(user, request=request, in_recovery=True)
+    except TotpNotEnrolled:
+        raise InvalidChallenge from None  # somebody has stopped it a moment ago
 
 
 @sensitive_variables("token", "input_code", "codes")
@@ -153,6 +177,7 @@ def finish_owed_enrollment(
 ) -> tuple[AbstractBaseUser, Assurance, list[str]]:
     """Confirm the enrollment that the user of ``token``, who came by ``methods``, owes.
 
+    Or, in a recovery, the one that takes the place of that there is; then all other logins end.
     Return the user, the login that this completes, and the backup codes. The token and the code
     are used up. Raise InvalidChallenge, ExpiredChallenge, PolicyUnavailable, and what
     ``confirm_totp_setup`` raises.
@@ -161,14 +186,22 @@ def finish_owed_enrollment(
     user = _owing(token, may_sign_in)
     login = new_login(user, *methods, "otp", "mfa", at=started)
 
+    recovers = _enabled(totp_of(user)) is not None
+
     @sensitive_variables()
     def still() -> None:
         claims = challenges.claims_of(token, challenges.ENROLL)
-        if not challenges.is_current(claims, challenges.user_of(claims, may_sign_in), None):
+        by_now = challenges.user_of(claims, may_sign_in)
+        # What is replaced in a recovery has been compared with the row that it moves.
+        is_current = recovers or challenges.is_current(claims, by_now, None)
+        if not is_current or next(session_hashes(by_now)) != next(session_hashes(user)):
             raise InvalidChallenge
 
-    confirm = functools.partial(confirm_totp_setup, request=request, sid=login.sid, still=still)
-    return user, login, confirm(user, input_code)
+    codes = confirm_totp_setup(
+        user, input_code, request=request, sid=login.sid, still=still, in_recovery=recovers
+    )
+    # In a recovery all logins before it were ended.
+    return user, replace(login, time=counted(user, started)), codes
 
 
 @retried
@@ -255,9 +288,10 @@ def guess_of(otp_code: str | None, backup_code: str | None) -> Guess:
 
 
 def _owing(token: str, may_sign_in: Callable[[AbstractBaseUser], bool]) -> AbstractBaseUser:
-    """Return the user of a challenge to enroll who still owes the enrollment."""
+    """Return the user of a challenge to enroll who still owes the enrollment, or recovers."""
     user = challenges.challenged(token, challenges.ENROLL, may_sign_in)
-    if not policy.owes(user):
+    has_factor = _enabled(totp_of(user)) is not None
+    if not (recovery.is_possible(user) if has_factor else policy.owes(user)):
         raise InvalidChallenge
     return user
 

@@ -4,7 +4,8 @@ A challenge token is a signed statement that the first step has been passed, and
 verify the second factor, or to enroll where one is owed. It names the user and carries a
 fingerprint of what it was made upon: the session auth hash (so a changed password ends it), the
 moment from which on logins count (so whoever ends all of them ends it), the enrollment (so a new
-one ends it) and the number of verifications (so its own success, and any other, ends it). The
+one ends it) and the number of verifications (so its own success, and any other, ends it). One to
+enroll rests on the recovery as well that lets somebody enroll anew. The
 fingerprint is compared with the very row that the code is then counted on, and that row is moved
 by compare-and-swap: of two logins with one token, even with two right codes at one moment, the
 second finds the row moved, reads it again, and the fingerprint no longer fits. Wrong codes
@@ -32,6 +33,8 @@ from .moments import CLOCK_SKEW
 from .users import session_hashes
 
 VERIFY, ENROLL = "totp_verification", "totp_enrollment"
+RECOVER, CANCEL = "totp_recovery", "totp_recovery_cancellation"  # mailed: see ``recovery``
+DAY = 24 * 60 * 60
 
 
 def make(user: AbstractBaseUser, purpose: str) -> str:
@@ -39,7 +42,7 @@ def make(user: AbstractBaseUser, purpose: str) -> str:
     claims = {
         "user_id": user._meta.pk.value_to_string(user),
         "purpose": purpose,
-        "fingerprint": _fingerprint(next(session_hashes(user)), user, totp_of(user)),
+        "fingerprint": _fingerprint(purpose, next(session_hashes(user)), user, totp_of(user)),
     }
     return signing.dumps(claims, salt=conf.TOTP_TOKEN_SALT)
 
@@ -76,7 +79,8 @@ def is_over(token: object, purpose: str) -> bool:
         age = time.time() - _signed_at(str(token))
     except (IndexError, ValueError):
         return True
-    return not -CLOCK_SKEW.total_seconds() <= age <= _max_age(purpose)
+    longest = _max_age(purpose)
+    return longest is not None and not -CLOCK_SKEW.total_seconds() <= age <= longest
 
 
 def challenge_subject(token: object, purpose: str = VERIFY) -> str | None:
@@ -90,9 +94,10 @@ def challenge_subject(token: object, purpose: str = VERIFY) -> str | None:
         return None
 
 
-def _max_age(purpose: str) -> int:
-    """Return for how many seconds a challenge token lives."""
-    return conf.TOTP_TOKEN_MAX_AGE if purpose == VERIFY else conf.TOTP_SETUP_MAX_AGE
+def _max_age(purpose: str) -> int | None:
+    """Return for how many seconds a challenge token lives, if not as long as what it rests on."""
+    ages = {VERIFY: conf.TOTP_TOKEN_MAX_AGE, ENROLL: conf.TOTP_SETUP_MAX_AGE, RECOVER: DAY}
+    return ages.get(purpose)
 
 
 def _signed_at(token: str) -> int:
@@ -116,14 +121,14 @@ def user_of(
 
 def is_current(claims: dict[str, Any], user: AbstractBaseUser, totp: Totp | None) -> bool:
     """Return whether ``user`` and the enrollment are still what a challenge was made upon."""
-    made_upon = str(claims.get("fingerprint"))
+    purpose, made_upon = str(claims.get("purpose")), str(claims.get("fingerprint"))
     return any(
-        constant_time_compare(made_upon, _fingerprint(session_hash, user, totp))
+        constant_time_compare(made_upon, _fingerprint(purpose, session_hash, user, totp))
         for session_hash in session_hashes(user)
     )
 
 
-def _fingerprint(session_hash: str, user: AbstractBaseUser, totp: Totp | None) -> str:
+def _fingerprint(purpose: str, session_hash: str, user: AbstractBaseUser, totp: Totp | None) -> str:
     """Return a digest of what a challenge rests on. The session hash is what keeps it secret."""
     state = [session_hash]
     account = related(Account, user)
@@ -131,4 +136,16 @@ def _fingerprint(session_hash: str, user: AbstractBaseUser, totp: Totp | None) -
         state += [account.valid_from.isoformat()]
     if totp is not None and totp.confirmed_at is not None:
         state += [str(totp.pk), totp.confirmed_at.isoformat(), str(totp.verifications)]
-    return hashlib.sha256("\n".join(state).encode()).hexdigest()
+        state += _recovery(purpose, totp)
+    # Who has read the mail may have changed the password: the owner can stop it all the same.
+    rests_on = state[-3:] if purpose == CANCEL else state
+    return hashlib.sha256("\n".join(rests_on).encode()).hexdigest()
+
+
+def _recovery(purpose: str, totp: Totp) -> list[str]:
+    """Return what of a recovery a challenge rests on: the last mail, or what came of it."""
+    if purpose == RECOVER:
+        return [str(totp.recovery_asked_at)]
+    if purpose == VERIFY or totp.recovery_ready_at is None:
+        return []
+    return [totp.recovery_ready_at.isoformat()]

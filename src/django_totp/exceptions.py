@@ -102,6 +102,31 @@ class PolicyUnavailable(TotpError):
     )
 
 
+class RecoveryUnavailable(TotpError):
+    """The second factor of an account cannot be recovered by mail: an administrator can help."""
+
+    code = "recovery_unavailable"
+    message = _("You cannot set up a new authenticator app by mail here. Ask an administrator.")
+
+
+class RecoveryOff(RecoveryUnavailable):
+    """No second factor can be recovered by mail: ``TOTP_RECOVERY_DELAY`` is not set."""
+
+
+class InvalidRecoveryToken(TotpError, BadSignature):
+    """A token from a mail was forged, is too old, or the account has changed since."""
+
+    code = "invalid_recovery_token"
+    message = _("This link is not valid any more.")
+
+
+class MailUnavailable(TotpError):
+    """A mail that somebody waits for could not be sent. The log tells why."""
+
+    code = "mail_unavailable"
+    message = _("The mail could not be sent. Try again later.")
+
+
 class TooManyAttempts(TotpError):
     """TOTP codes of the account wait; the code was neither evaluated nor counted.
 

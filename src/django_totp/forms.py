@@ -9,8 +9,11 @@ from django.utils.translation import gettext_lazy as _
 from .exceptions import (
     InvalidBackupCode,
     InvalidTotpCode,
+    MailUnavailable,
     PolicyUnavailable,
     ReauthenticationRequired,
+    RecoveryOff,
+    RecoveryUnavailable,
     TooManyAttempts,
     TotpError,
     TotpRequired,
@@ -26,6 +29,15 @@ SENTENCES = {
     ReauthenticationRequired: _("This password is not right."),
 }
 
+STATUSES = {
+    TooManyAttempts: 429,
+    PolicyUnavailable: 503,
+    MailUnavailable: 503,
+    TotpRequired: 403,
+    RecoveryOff: 404,
+    RecoveryUnavailable: 403,
+}
+
 
 def problems_of(form: forms.BaseForm | None) -> list[tuple[str, str]]:
     """Return what is wrong with ``form``: the field, or an empty string, and a sentence."""
@@ -38,6 +50,11 @@ def problems_of(form: forms.BaseForm | None) -> list[tuple[str, str]]:
     ]
 
 
+def status_of(error: TotpError) -> int:
+    """Return the HTTP status of a page that tells ``error``: 200 where it asks again."""
+    return next((status for kind, status in STATUSES.items() if isinstance(error, kind)), 200)
+
+
 class ServiceForm(forms.Form):
     """A form whose fields a service decides on: what that raises is told beside the field."""
 
@@ -47,12 +64,9 @@ class ServiceForm(forms.Form):
     def refuse(self, error: TotpError, field: str | None = None) -> None:
         """Show what ``error`` says, at ``field`` or, if there is none, above all."""
         self.add_error(field, str(SENTENCES.get(type(error), str(error))))
+        self.status = status_of(error)
         if isinstance(error, TooManyAttempts):
-            self.retry_after, self.status = error.retry_after, 429
-        elif isinstance(error, PolicyUnavailable):
-            self.status = 503
-        elif isinstance(error, TotpRequired):
-            self.status = 403
+            self.retry_after = error.retry_after
 
 
 class SecondFactorForm(ServiceForm):

@@ -17,6 +17,8 @@ from django.utils.translation import gettext_lazy as _
 from .conf import conf
 from .moments import CLOCK_SKEW, MomentField, age
 
+RECOVERY_WINDOW = timedelta(days=7)
+
 
 class Moved(Exception):
     """Somebody else changed the enrollment since it was read: read again, decide again."""
@@ -87,6 +89,7 @@ class Totp(models.Model):
         verbose_name_plural = _("TOTP enrollments")
         permissions = [
             ("reset_totp", "Can reset two-factor authentication"),
+            ("allow_recovery", "Can let a user set up a new authenticator without a code"),
             ("unlock_totp", "Can end the wait after wrong TOTP codes"),
         ]
 
@@ -103,6 +106,17 @@ class Totp(models.Model):
         """Return whether the enrollment still can be confirmed."""
         longest = timedelta(seconds=conf.TOTP_SETUP_MAX_AGE)
         return not self.is_enabled and -CLOCK_SKEW <= age(self.created_at) < longest
+
+    @property
+    def is_recovery_pending(self) -> bool:
+        """Return whether a recovery has been started, or allowed, that is not over yet."""
+        begin = self.recovery_ready_at
+        return begin is not None and datetime.now(UTC) < begin + RECOVERY_WINDOW
+
+    @property
+    def is_recovery_ready(self) -> bool:
+        """Return whether its wait is over: there may be a new factor (``recovery``)."""
+        return self.is_recovery_pending and self.recovery_ready_at <= datetime.now(UTC)  # type: ignore[operator,unused-ignore]
 
     @property
     def database(self) -> str:

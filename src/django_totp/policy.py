@@ -50,8 +50,13 @@ def owes(user: AbstractBaseUser) -> bool:
 
 def refuse_to_disable(user: AbstractBaseUser) -> None:
     """Raise TotpRequired if ``user`` must have a second factor, now or after the grace period."""
-    if is_named(user) and not is_exempt(related(Account, user)):
+    if must_have(user):
         raise TotpRequired
+
+
+def must_have(user: AbstractBaseUser) -> bool:
+    """Return whether ``user`` must have a second factor, now or after the grace period."""
+    return is_named(user) and not is_exempt(related(Account, user))
 
 
 def is_named(user: AbstractBaseUser) -> bool:

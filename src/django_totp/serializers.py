@@ -1,5 +1,6 @@
 """The bodies of the HTTP API. A class is a request or a response, never both."""
 
+from datetime import UTC
 from typing import Any
 
 from django.contrib.auth import get_user_model
@@ -103,6 +104,16 @@ class JWTTotpConfirmRequest(JWTTotpCreateRequest):
     input_code = StringField(max_length=CODE_LENGTH)
 
 
+class TotpRecoveryConfirmRequest(serializers.Serializer[Any]):
+    token = StringField(max_length=TOKEN_LENGTH)
+
+
+class TotpRecoveryCancelRequest(serializers.Serializer[Any]):
+    """The token of the mail; who is signed in needs none."""
+
+    token = StringField(max_length=TOKEN_LENGTH, required=False, allow_blank=True)
+
+
 class TotpCreateResponse(serializers.Serializer[Any]):
     svg = serializers.CharField(help_text=_("The QR code, as an inline SVG element."))
     secret = serializers.CharField(help_text=_("The secret in base32, for typing in."))
@@ -120,6 +131,7 @@ class TotpStatusResponse(serializers.Serializer[Any]):
     confirmed_at = serializers.DateTimeField(allow_null=True)
     backup_codes_remaining = serializers.IntegerField()
     is_replacement_pending = serializers.BooleanField()
+    recovery_ready_at = serializers.DateTimeField(allow_null=True)
 
 
 class TokenPairResponse(serializers.Serializer[Any]):
@@ -134,6 +146,9 @@ class JWTTotpConfirmResponse(TokenPairResponse, BackupCodesResponse):
 class ChallengeResponse(serializers.Serializer[Any]):
     is_totp_enabled = serializers.BooleanField()
     totp_challenge_token = serializers.CharField()
+    totp_recovery_challenge_token = serializers.CharField(
+        required=False, help_text=_("To set up a new app without a code of the old one.")
+    )
 
 
 class EnrollmentOwedResponse(ChallengeResponse):
@@ -144,6 +159,14 @@ class SignedInResponse(TokenPairResponse):
     is_totp_enabled = serializers.BooleanField()
     totp_required_from = serializers.DateTimeField(
         required=False, help_text=_("From then on the account must have a second factor.")
+    )
+
+
+class TotpRecoveryStartedResponse(serializers.Serializer[Any]):
+    ready_at = serializers.DateTimeField(
+        format="iso-8601",
+        default_timezone=UTC,
+        help_text=_("From then on a login may set up a new app."),
     )
 
 

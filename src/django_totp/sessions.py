@@ -7,7 +7,7 @@ and so does its age. Who completes it is signed in as Django signs in, under a n
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -20,7 +20,7 @@ from django.middleware.csrf import rotate_token
 from django.views.decorators.debug import sensitive_variables
 
 from . import assurance, challenges
-from .assurance import Assurance, keep_in_session, new_login
+from .assurance import Assurance, keep_in_session, new_login, totp_of
 from .auth import next_step
 from .conf import conf
 from .users import is_active, session_hashes
@@ -38,7 +38,8 @@ class HalfLogin:
     authenticated the user. ``login_url`` is the page to begin anew at.
     ``user`` is the user's key. ``is_told`` says that ``user_logged_in`` was sent before, and
     ``is_owned`` that the session has been the user's before, and so may hold what nobody else
-    shall see.
+    shall see. ``ready_at`` is from when on the user may set up a new app without a code, in
+    ISO 8601, if a recovery was begun.
     """
 
     challenge: str = field(repr=False)
@@ -49,6 +50,7 @@ class HalfLogin:
     login_url: str = ""
     is_told: bool = False
     is_owned: bool = False
+    ready_at: str = ""
 
     @property
     def owner(self) -> str:
@@ -59,6 +61,11 @@ class HalfLogin:
     def is_enrollment(self) -> bool:
         """Return whether the challenge is to enroll, and not to verify."""
         return self.purpose == challenges.ENROLL
+
+    @property
+    def is_recovery(self) -> bool:
+        """Return whether it is to enroll anew, in the place of an enrollment that there is."""
+        return self.is_enrollment and bool(self.ready_at)
 
     @property
     def may_sign_in(self) -> Callable[[AbstractBaseUser], bool]:
@@ -131,10 +138,29 @@ def begin(
     _leave_to(session, key)
     for name in (*KEYS, assurance.SESSION_KEY):
         session.pop(name, None)
-    half = HalfLogin(challenge, purpose, key, backend, [*methods], login_url, is_told, is_owned)
+    half = HalfLogin(
+        challenge,
+        purpose,
+        key,
+        backend,
+        [*methods],
+        login_url,
+        is_told,
+        is_owned,
+        _ready_at(user),
+    )
     session[HALF] = asdict(half)
     _forget_user(request)
     return half
+
+
+@sensitive_variables("half", "challenge", "changed")
+def turn(request: Any, half: HalfLogin, challenge: str) -> HalfLogin:
+    """Let ``half`` go on with a ``challenge`` to enroll, under a new key of the session."""
+    changed = replace(half, challenge=challenge, purpose=challenges.ENROLL)
+    request.session[HALF] = asdict(changed)
+    request.session.cycle_key()
+    return changed
 
 
 def sign_in(
@@ -225,6 +251,12 @@ def _forget_user(request: Any) -> None:
         return AnonymousUser()
 
     request.user, request.auser = AnonymousUser(), auser
+
+
+def _ready_at(user: AbstractBaseUser) -> str:
+    totp = totp_of(user)
+    is_pending = totp is not None and totp.is_enabled and totp.is_recovery_pending
+    return totp.recovery_ready_at.isoformat() if totp is not None and is_pending else ""
 
 
 def _leave_to(session: Any, key: str) -> None:

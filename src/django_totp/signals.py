@@ -12,6 +12,12 @@ totp_created = Signal()
 # A new authenticator has taken the place of the old one.
 totp_replaced = Signal()
 
+# Who has lost the authenticator may enroll anew after a while, as a mail has told.
+totp_recovery_started = Signal()
+
+# So a new authenticator has taken the place of the old one. All other logins were ended.
+totp_recovery_succeeded = Signal()
+
 # An enrollment was removed: by its user, or by an administrator's reset.
 totp_disabled = Signal()
 

@@ -1,13 +1,18 @@
 """What a user is shown of the own enrollment."""
 
-from typing import Any
+from typing import Any, TypeGuard
 
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.db.models import Count, Q
 
 from .adoption import give_digests, has_codes, lacks_digests
 from .attempts import read
+from .models import Totp
 from .totp import replacement_of
+
+
+def _is_recovering(totp: Totp | None) -> TypeGuard[Totp]:
+    return totp is not None and totp.is_enabled and totp.is_recovery_pending
 
 
 def status_of(user: AbstractBaseUser) -> dict[str, Any]:
@@ -25,5 +30,6 @@ def status_of(user: AbstractBaseUser) -> dict[str, Any]:
         "created_at": current and current.created_at,
         "confirmed_at": current and current.confirmed_at,
         "backup_codes_remaining": vars(current)["unused"] if current else 0,
+        "recovery_ready_at": current.recovery_ready_at if _is_recovering(current) else None,
         "is_replacement_pending": current is not None and replacement_of(current) is not None,
     }

@@ -18,6 +18,7 @@ from django.views.decorators.debug import sensitive_variables
 from . import events, oath, policy, qr, signals, spelling
 from .adoption import has_codes
 from .attempts import (
+    RECOVERED,
     TRIES,
     Proof,
     Verdict,
@@ -38,7 +39,7 @@ from .exceptions import (
     TotpAlreadyExists,
     TotpNotEnrolled,
 )
-from .models import Moved, Totp
+from .models import Account, Moved, Totp, relate
 from .moments import CLOCK_SKEW, age, next_second
 from .users import name_of
 
@@ -81,11 +82,12 @@ class Succession(TotpGuess):
 
     success = "replaced"
     signal = signals.totp_replaced
+    in_recovery = False
 
     @sensitive_variables()
     def evaluate(self, totp: Totp) -> Verdict:
         """Return what came of it."""
-        factor = replacement_of(totp)
+        factor = replacement_of(totp, in_recovery=self.in_recovery)
         if factor is None:
             raise TotpAlreadyExists  # its time is over
         successor = Totp(pk=totp.pk, **factor.columns)
@@ -93,6 +95,14 @@ class Succession(TotpGuess):
         if step is None:
             return Verdict(refused, counts=refused not in UNCOUNTED)
         return Verdict(changes=right(totp, last_used_step=step, replacement="", **factor.columns))
+
+
+class Recovery(Succession):
+    """The same, for who has not got the old one any more: see ``recovery``."""
+
+    success = RECOVERED
+    signal = signals.totp_recovery_succeeded
+    in_recovery = True
 
 
 @dataclass(frozen=True)
@@ -120,10 +130,13 @@ class Factor:
         """Return what a row that is this factor holds."""
         return {"secret_key": encrypt(self.secret), **self.parameters}
 
-    @property
-    def sealed(self) -> str:
-        """Return all of it in one Fernet token, which has an age: see ``replacement_of``."""
-        return encrypt(f"{self.algorithm} {self.digits} {self.period} {self.secret}")
+    def sealed(self, recovery: str) -> str:
+        """Return all of it in one Fernet token, which has an age: see ``replacement_of``.
+
+        One that was begun in a ``recovery`` is good in that one, and in nothing else.
+        """
+        factor = f"{self.algorithm} {self.digits} {self.period} {self.secret}"
+        return encrypt(f"{factor} {recovery}".strip())
 
 
 @dataclass(frozen=True)
@@ -167,46 +180,54 @@ def start_totp_setup(user: AbstractBaseUser, *, request: Any = None) -> TotpSetu
 
 
 def start_totp_replacement(
-    user: AbstractBaseUser, *, request: Any = None, proof: Proof | None = None
+    user: AbstractBaseUser,
+    *,
+    request: Any = None,
+    proof: Proof | None = None,
+    in_recovery: bool = False,
 ) -> TotpSetup:
     """Return a new secret for ``user``: ``confirm_totp_setup`` puts it in the place of the old.
 
     Until then nothing changes: the old secret works, and a replacement that is not confirmed
     within ``TOTP_SETUP_MAX_AGE`` is forgotten. ``proof`` decides whether the row may be changed.
-    Raise TotpNotEnrolled if there is no confirmed enrollment, and ReauthenticationRequired.
+    ``in_recovery`` begins one that is part of the recovery there is. Raise TotpNotEnrolled if
+    there is no confirmed enrollment, or no such recovery, and ReauthenticationRequired.
     """
-    setup = _start_replacement(user, proof or trusted)
+    setup = _start_replacement(user, proof or trusted, in_recovery)
     events.record("replacement_started", user, request, method="totp")
     return setup
 
 
 @sensitive_variables("secret", "factor")
-def pending_setup(user: AbstractBaseUser, secret: str) -> TotpSetup | None:
+def pending_setup(
+    user: AbstractBaseUser, secret: str, *, in_recovery: bool = False
+) -> TotpSetup | None:
     """Return the setup that is pending, of an enrollment or a replacement, if ``secret`` is its.
 
     So a page that has shown it can show it again, and nobody else learns it.
     """
-    factor = _pending_factor(read(user, has_codes=has_codes()))
+    factor = _pending_factor(read(user, has_codes=has_codes()), in_recovery)
     if factor is None or not constant_time_compare(factor.secret, secret):
         return None
     return _setup(user, factor)
 
 
 @sensitive_variables("secret")
-def replacement_of(totp: Totp) -> Factor | None:
+def replacement_of(totp: Totp, *, in_recovery: bool = False) -> Factor | None:
     """Return the factor that may still take the place of ``totp``, if there is one.
 
-    ``None`` also where no configured key reads it.
+    That is one that was begun in the recovery there is, or in none. ``None`` also where no
+    configured key reads it.
     """
     try:
         begun = datetime.fromtimestamp(encrypted_at(totp.replacement), UTC)
-        algorithm, digits, period, secret = decrypt(totp.replacement).split(" ")
+        algorithm, digits, period, secret, *recovery = decrypt(totp.replacement).split(" ")
         factor = Factor(secret, int(digits), int(period), algorithm)
     except (InvalidToken, ValueError):
         return None
     longest = timedelta(seconds=conf.TOTP_SETUP_MAX_AGE)
     is_current = totp.is_enabled and -CLOCK_SKEW <= age(begun) < longest
-    return factor if is_current else None
+    return factor if is_current and recovery == _recovery_of(totp, in_recovery) else None
 
 
 @sensitive_variables("input_code", "codes")
@@ -217,17 +238,20 @@ def confirm_totp_setup(
     request: Any = None,
     sid: str = "",
     still: Callable[[], None] = lambda: None,
+    in_recovery: bool = False,
 ) -> list[str]:
     """Confirm the pending enrollment of ``user`` with a code and return the backup codes.
 
     Or the pending replacement, with a code of the new authenticator: the old one and its backup
     codes stop working. The code is used up: it does not log in. ``sid`` names the login that
     confirms, which the enrollment does not outdate (``assurance``). ``still`` is called in the
-    transaction that confirms, and raises if that shall not be. Raise TotpNotEnrolled if nothing
-    is pending (any more), TotpAlreadyExists if it is confirmed already, InvalidTotpCode,
+    transaction that confirms, and raises if that shall not be. ``in_recovery`` confirms what was
+    begun in the recovery there is, and ends all logins. Raise TotpNotEnrolled if nothing is
+    pending (any more), TotpAlreadyExists if it is confirmed already, InvalidTotpCode,
     TooManyAttempts.
     """
-    signal, codes = _confirm(user, input_code, request, {"confirmed_sid": sid}, still)
+    told = {"confirmed_sid": sid}
+    signal, codes = _confirm(user, input_code, request, told, still, in_recovery)
     if codes is None:
         raise InvalidTotpCode
     events.send(signal, user, request)
@@ -372,14 +396,20 @@ def _start(user: AbstractBaseUser) -> TotpSetup:
 
 
 @retried
-@sensitive_variables("factor")
-def _start_replacement(user: AbstractBaseUser, proof: Proof) -> TotpSetup:
+@sensitive_variables("factor", "sealed")
+def _start_replacement(user: AbstractBaseUser, proof: Proof, in_recovery: bool) -> TotpSetup:
     totp, factor = read_enrolled(user), Factor.new()
-    if not totp.is_enabled:
+    if not totp.is_enabled or (in_recovery and not totp.is_recovery_ready):
         raise TotpNotEnrolled
-    if not proof(totp, lambda totp, changes: totp.move(replacement=factor.sealed, **changes)):
+    sealed = factor.sealed("".join(_recovery_of(totp, in_recovery)))
+    if not proof(totp, lambda totp, changes: totp.move(replacement=sealed, **changes)):
         raise ReauthenticationRequired
     return _setup(user, factor)
+
+
+def _recovery_of(totp: Totp, in_recovery: bool) -> list[str]:
+    """Return the name of the recovery there is, as the last word of a replacement begun in it."""
+    return [str(totp.recovery_ready_at).replace(" ", "T")] if in_recovery else []
 
 
 @sensitive_variables("factor", "uri")
@@ -391,9 +421,9 @@ def _setup(user: AbstractBaseUser, factor: Factor) -> TotpSetup:
 
 
 @sensitive_variables("secret")
-def _pending_factor(totp: Totp | None) -> Factor | None:
+def _pending_factor(totp: Totp | None, in_recovery: bool) -> Factor | None:
     if totp is None or totp.is_enabled:
-        return None if totp is None else replacement_of(totp)
+        return None if totp is None else replacement_of(totp, in_recovery=in_recovery)
     secret = read_secret(totp) if totp.is_pending else None
     return None if secret is None else Factor(secret, totp.digits, totp.period, totp.algorithm)
 
@@ -425,32 +455,40 @@ def _confirm(
     request: Any,
     told: Mapping[str, Any],
     still: Callable[[], None],
+    in_recovery: bool,
 ) -> tuple[Signal, list[str] | None]:
     """Confirm and return the codes, or count a wrong code and return none."""
     totp = read_enrolled(user, has_codes=has_codes())
-    guess = _confirmation(totp)(input_code)
+    guess = _confirmation(totp, in_recovery)(input_code)
     codes, moment = generate_backup_codes(), timezone.now()
     if totp.is_enabled:
         moment = next_second(moment)  # or logins of this very second would not be from before
+    account = Account.objects.db_manager(totp.database).of(user) if in_recovery else None
 
     @sensitive_variables("codes")
     def act(totp: Totp, changes: Mapping[str, Any]) -> None:
         with transaction.atomic(using=totp.database):
+            if account is not None:
+                account.end_logins()
             if totp.is_enabled:
                 totp.drop_codes()
             totp.move(confirmed_at=moment, **told, **changes)
             insert_codes(totp, codes)
             still()
 
-    return guess.signal, codes if answer(totp, guess, user, request, act=act) else None
+    if not answer(totp, guess, user, request, act=act):
+        return guess.signal, None
+    if account is not None:
+        relate(Account, user, account)
+    return guess.signal, codes
 
 
-def _confirmation(totp: Totp) -> type[Confirmation | Succession]:
+def _confirmation(totp: Totp, in_recovery: bool) -> type[Confirmation | Succession]:
     """Return what a code for ``totp`` confirms. Raise TotpAlreadyExists or TotpNotEnrolled."""
     if totp.is_enabled:
-        if replacement_of(totp) is None:
+        if replacement_of(totp, in_recovery=in_recovery) is None:
             raise TotpAlreadyExists
-        return Succession
+        return Recovery if in_recovery else Succession
     if not totp.is_pending:
         raise TotpNotEnrolled
     return Confirmation

@@ -9,6 +9,6 @@ class ByModel:
     """Decide by the model, where Django says which: its tables are in one database alone."""
 
     def allow_migrate(self, db, app_label, model_name=None, **hints):
-        if model_name in {"totp", "backupcode", "account"}:
+        if model_name in {"totp", "backupcode", "account", "trusteddevice", "event"}:
             return db == "default"
         return None

@@ -109,6 +109,7 @@ class TestStatus:
             "created_at": None,
             "confirmed_at": None,
             "backup_codes_remaining": 0,
+            "recovery_ready_at": None,
             "is_replacement_pending": False,
         }
 

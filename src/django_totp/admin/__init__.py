@@ -2,6 +2,6 @@
 
 from .accounts import AccountAdmin
 from .enrollments import TotpAdmin
-from .remedies import END_SESSIONS, RESET, UNLOCK
+from .remedies import ALLOW_RECOVERY, END_SESSIONS, RESET, UNLOCK
 
-__all__ = ["END_SESSIONS", "RESET", "UNLOCK", "AccountAdmin", "TotpAdmin"]
+__all__ = ["ALLOW_RECOVERY", "END_SESSIONS", "RESET", "UNLOCK", "AccountAdmin", "TotpAdmin"]

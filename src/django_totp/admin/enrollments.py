@@ -26,7 +26,7 @@ from django_totp.operations.support import (
 )
 
 from .base import SupportAdmin
-from .remedies import RESET, UNLOCK
+from .remedies import ALLOW_RECOVERY, RESET, UNLOCK
 
 COUNT_LIMIT = 100_000  # users: tens of milliseconds
 
@@ -57,7 +57,7 @@ class CountsCodes(ChangeList):
 class TotpAdmin(SupportAdmin):
     """Shows enrollments to whom ``view_totp`` is given; each action has a permission of its own."""
 
-    actions = ("reset_two_factor", "end_the_wait", "end_sessions")
+    actions = ("reset_two_factor", "allow_recovery", "end_the_wait", "end_sessions")
     list_display = (
         "username",
         "state",
@@ -95,6 +95,9 @@ class TotpAdmin(SupportAdmin):
     def has_reset_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("django_totp.reset_totp")
 
+    def has_allow_recovery_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("django_totp.allow_recovery")
+
     def has_unlock_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("django_totp.unlock_totp")
 
@@ -123,6 +126,10 @@ class TotpAdmin(SupportAdmin):
     @admin.action(permissions=["reset"], description=RESET.title)
     def reset_two_factor(self, request: HttpRequest, queryset: QuerySet[Any]) -> Any:
         return self._apply(RESET, request, queryset)
+
+    @admin.action(permissions=["allow_recovery"], description=ALLOW_RECOVERY.title)
+    def allow_recovery(self, request: HttpRequest, queryset: QuerySet[Any]) -> Any:
+        return self._apply(ALLOW_RECOVERY, request, queryset)
 
     @admin.action(permissions=["unlock"], description=UNLOCK.title)
     def end_the_wait(self, request: HttpRequest, queryset: QuerySet[Any]) -> Any:

@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy, ngettext_lazy
 
 from django_totp.auth import end_sessions, reset_totp
 from django_totp.operations.support import act_upon
+from django_totp.recovery import allow_recovery
 from django_totp.totp import end_wait
 
 
@@ -74,6 +75,25 @@ UNLOCK = Remedy(
     done=ngettext_lazy(
         "The wait of %(count)d user was ended.",
         "The wait of %(count)d users was ended.",
+        "count",
+    ),
+)
+ALLOW_RECOVERY = Remedy(
+    action="allow_recovery",
+    apply=_on_enrollment(allow_recovery),
+    opens=True,
+    flag=CHANGE,
+    title=gettext_lazy("Allow recovery"),
+    explanation=gettext_lazy(
+        "At their next login, these users set up a new authenticator app with their password "
+        "alone, within seven days. Until then the old one counts. They are told by mail. Make "
+        "sure who it is that asks."
+    ),
+    button=gettext_lazy("Yes, allow recovery"),
+    entry="Allowed recovery.",
+    done=ngettext_lazy(
+        "%(count)d user may set up a new authenticator app.",
+        "%(count)d users may set up a new authenticator app.",
         "count",
     ),
 )

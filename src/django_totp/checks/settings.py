@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from cryptography.fernet import Fernet
+from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 
 from django_totp.conf import conf
@@ -15,6 +16,11 @@ from django_totp.oath import ALGORITHMS, MAX_ISSUER
 
 DAY = 24 * 60 * 60
 YEAR = 365 * DAY  # seconds; datetime overflows where there is no bound
+OF_1_1 = (
+    "TOTP_RECOVERY_CONFIRM_URL",
+    "TOTP_RECOVERY_EMAIL_TEMPLATE",
+    "TOTP_DISABLED_EMAIL_TEMPLATE",
+)
 UP_TO_A_YEAR = f"to {YEAR} (a year)"
 
 
@@ -226,6 +232,16 @@ def check_values(**kwargs: Any) -> list[CheckMessage]:
     return [
         Error(f"{rule.setting} must be {rule.wanted}, not {value!r}.", hint=rule.hint, id=id_)
         for rule, id_, value in _broken(MISTAKES)
+    ]
+
+
+@register(Tags.security)
+def check_old_settings(**kwargs: Any) -> list[CheckMessage]:
+    hint = "Remove it. What has taken its place is told under TOTP_RECOVERY_DELAY."
+    return [
+        Warning(f"{name} means nothing any more.", hint=hint, id="django_totp.W020")
+        for name in OF_1_1
+        if hasattr(settings, name)
     ]
 
 

@@ -14,6 +14,18 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
+        migrations.AlterModelOptions(
+            name="totp",
+            options={
+                "permissions": [
+                    ("reset_totp", "Can reset two-factor authentication"),
+                    ("allow_recovery", "Can let a user set up a new authenticator without a code"),
+                    ("unlock_totp", "Can end the wait after wrong TOTP codes"),
+                ],
+                "verbose_name": "TOTP enrollment",
+                "verbose_name_plural": "TOTP enrollments",
+            },
+        ),
         migrations.CreateModel(
             name="Event",
             fields=[

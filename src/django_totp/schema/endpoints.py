@@ -15,9 +15,13 @@ from django_totp.exceptions import (
     EnrollmentRequired,
     InvalidBackupCode,
     InvalidChallenge,
+    InvalidRecoveryToken,
     InvalidTotpCode,
     LoginOutdated,
+    MailUnavailable,
     PolicyUnavailable,
+    RecoveryOff,
+    RecoveryUnavailable,
     SecondFactorRequired,
     TooManyAttempts,
     TotpAlreadyExists,
@@ -117,7 +121,8 @@ class JWTCreate(LoginOperation):
     summary = "Log in with a password"
     description = (
         "Give tokens or, to a user who has a second factor or must set one up first, a challenge "
-        "token: for `jwt/totp/verify/`, or for `jwt/totp/create/` and `jwt/totp/confirm/`."
+        "token: for `jwt/totp/verify/`, or for `jwt/totp/create/` and `jwt/totp/confirm/`. In a "
+        "recovery, there is one for the latter beside that for the former."
     )
     request = serializers.JWTCreateRequest
     responses = {
@@ -128,6 +133,14 @@ class JWTCreate(LoginOperation):
                 OpenApiExample(
                     "with a second factor",
                     {"is_totp_enabled": True, "totp_challenge_token": CHALLENGE},
+                ),
+                OpenApiExample(
+                    "in a recovery",
+                    {
+                        "is_totp_enabled": True,
+                        "totp_challenge_token": CHALLENGE,
+                        "totp_recovery_challenge_token": CHALLENGE,
+                    },
                 ),
                 OpenApiExample(
                     "with one to set up first",
@@ -204,6 +217,51 @@ class JWTTotpConfirm(LoginOperation):
         TotpAlreadyExists(),
         TooManyAttempts(30),
     )
+
+
+class Recovery(LoginOperation):
+    target_class = "django_totp.views.recovery.RecoveryView"
+    operation_id = "totp_recovery_recovery"
+    summary = "Ask by mail for a new authenticator"
+    description = (
+        "Mail the user of a challenge token a link that starts the wait for a new authenticator. "
+        "There is one mail an hour."
+    )
+    request = serializers.JWTTotpCreateRequest
+    example = {"totp_challenge_token": CHALLENGE}
+    responses = {202: OpenApiResponse(OpenApiTypes.OBJECT, "There is a mail, or was one.")}
+    refusals = (
+        InvalidChallenge(),
+        TotpNotEnabled(),
+        RecoveryUnavailable(),
+        RecoveryOff(),
+        MailUnavailable(),
+        PolicyUnavailable(),
+    )
+
+
+class RecoveryConfirm(LoginOperation):
+    target_class = "django_totp.views.recovery.RecoveryConfirmView"
+    operation_id = "totp_recovery_recovery_confirm"
+    summary = "Start the wait for a new authenticator"
+    description = "Say from when on a login with the password may enroll anew. It is mailed, too."
+    request = serializers.TotpRecoveryConfirmRequest
+    example = {"token": CHALLENGE}
+    responses = {
+        202: OpenApiResponse(serializers.TotpRecoveryStartedResponse, "The wait has begun.")
+    }
+    refusals = (InvalidRecoveryToken(), RecoveryUnavailable(), RecoveryOff(), PolicyUnavailable())
+
+
+class RecoveryCancel(SignedInOperation):
+    target_class = "django_totp.views.recovery.RecoveryCancelView"
+    operation_id = "totp_recovery_recovery_cancel"
+    summary = "Stop a recovery"
+    description = "By the token of a mail or, without one, as the user who is signed in."
+    request = serializers.TotpRecoveryCancelRequest
+    example = {"token": CHALLENGE}
+    responses = {204: OpenApiResponse(None, "There is no recovery any more.")}
+    refusals = (InvalidRecoveryToken(),)
 
 
 class JWTStepUp(LoginOperation):

@@ -40,10 +40,11 @@ MEANINGS = {
     400: "The request was refused.",
     401: "The credentials are missing or wrong.",
     403: "The request is not allowed.",
+    404: "There is no such thing.",
     413: "The body is too large.",
     415: "The body is neither JSON nor a form.",
     429: "There were too many requests, or too many wrong codes.",
-    503: "It cannot be told now whether the account must have a second factor.",
+    503: "Something that is needed for it fails now.",
 }
 RETRY_AFTER = OpenApiParameter(
     "Retry-After",

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from django_totp.views.pages import factor, setup, steps
+from django_totp.views.pages import factor, recovery, setup, steps
 
 urlpatterns = [
     path("login/", steps.LoginPage.as_view(), name="two-factor-login"),
@@ -11,6 +11,11 @@ urlpatterns = [
         "two-factor/backup-codes/",
         factor.BackupCodesPage.as_view(),
         name="two-factor-backup-codes",
+    ),
+    path(
+        "two-factor/recovery/<str:token>/",
+        recovery.RecoveryPage.as_view(),
+        name="two-factor-recovery",
     ),
     path("two-factor/disable/", factor.DisablePage.as_view(), name="two-factor-disable"),
 ]

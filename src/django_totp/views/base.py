@@ -21,8 +21,11 @@ from django_totp.events import complain, complain_of_search
 from django_totp.exceptions import (
     EnrollmentRequired,
     LoginOutdated,
+    MailUnavailable,
     PolicyUnavailable,
     ReauthenticationRequired,
+    RecoveryOff,
+    RecoveryUnavailable,
     SecondFactorRequired,
     TooManyAttempts,
     TotpError,
@@ -50,6 +53,9 @@ STATUSES = {
     EnrollmentRequired: status.HTTP_401_UNAUTHORIZED,
     ReauthenticationRequired: status.HTTP_403_FORBIDDEN,
     TotpRequired: status.HTTP_403_FORBIDDEN,
+    RecoveryUnavailable: status.HTTP_403_FORBIDDEN,
+    RecoveryOff: status.HTTP_404_NOT_FOUND,
+    MailUnavailable: status.HTTP_503_SERVICE_UNAVAILABLE,
     PolicyUnavailable: status.HTTP_503_SERVICE_UNAVAILABLE,
     TooManyAttempts: status.HTTP_429_TOO_MANY_REQUESTS,
 }

@@ -82,7 +82,7 @@ class PasswordView(LoginView):
             owed = {"is_totp_enabled": False, "is_totp_required": True}
             return Response({**owed, "totp_challenge_token": step.challenge})
         if step.challenge:
-            return Response({"is_totp_enabled": True, "totp_challenge_token": step.challenge})
+            return Response({"is_totp_enabled": True, **_challenges(step)})
         tokens = self.sign_in(user, new_login(user, "pwd", at=started))
         events.logged_in(user, request, method="password")
         return Response({"is_totp_enabled": False, **tokens, **_grace(step)})
@@ -139,6 +139,11 @@ class OwedConfirmationView(ChallengedView):
         tokens = self.sign_in(user, login)
         events.logged_in(user, request, method="totp")
         return Response({"backup_codes": codes, **tokens})
+
+
+def _challenges(step: NextStep) -> dict[str, str]:
+    to_recover = {"totp_recovery_challenge_token": step.recovery} if step.recovery else {}
+    return {"totp_challenge_token": step.challenge, **to_recover}
 
 
 def _grace(step: NextStep) -> dict[str, str]:

@@ -13,6 +13,7 @@ from django_totp.conf import conf
 from django_totp.exceptions import ReauthenticationRequired, TotpError, TotpNotEnrolled
 from django_totp.forms import ServiceForm
 from django_totp.reauthentication import FreshProof
+from django_totp.recovery import cancel_recovery_of
 from django_totp.status import status_of
 from django_totp.totp import disable_totp
 
@@ -30,6 +31,12 @@ class StatePage(Page):
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         return self.show()
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if "stop_recovery" in request.POST:
+            cancel_recovery_of(self.user, request=request)
+            navigation.tell(request, _("Nobody can set up a new app without a code now."))
+        return navigation.redirect(navigation.STATE)
 
     def get_context_data(self, **told: Any) -> dict[str, Any]:
         may_disable = self._may_disable()

@@ -82,6 +82,8 @@ class SetupPage(StepPage):
     @cached_property
     def is_replacement(self) -> bool:
         """Whether there is a second factor, which a new one is to take the place of."""
+        if self.half is not None:
+            return self.half.is_recovery
         return self.user is not None and self.has_factor
 
     def get_context_data(self, **told: Any) -> dict[str, Any]:
@@ -167,7 +169,9 @@ class SetupPage(StepPage):
             )
         except InvalidChallenge:
             return None
-        return pending_setup(user, secret) if secret.isascii() and secret else None
+        if not secret or not secret.isascii():
+            return None
+        return pending_setup(user, secret, in_recovery=half is not None and half.is_recovery)
 
     @sensitive_variables("form", "password")
     def _reauthenticate(self, form: PasswordForm) -> HttpResponse:

@@ -1,6 +1,7 @@
 """The pages of a login: the password, and the code."""
 
 import logging
+from datetime import UTC, datetime
 from typing import Any
 
 from django.contrib.auth.views import LoginView
@@ -11,10 +12,13 @@ from django.views.decorators.debug import sensitive_variables
 from django_totp import events, navigation, sessions
 from django_totp.accounts import account_by
 from django_totp.assurance import assurance_of, new_login, totp_of
-from django_totp.auth import finish_login, step_up
+from django_totp.auth import finish_login, recovery_challenge, step_up
+from django_totp.challenges import challenged
+from django_totp.conf import conf
 from django_totp.exceptions import InvalidChallenge, LoginOutdated, TotpError, TotpNotEnabled
-from django_totp.forms import SecondFactorForm
+from django_totp.forms import SecondFactorForm, status_of
 from django_totp.mixins import TwoStepMixin
+from django_totp.recovery import request_recovery
 from django_totp.spelling import folded
 
 from .base import Page
@@ -117,9 +121,14 @@ class VerifyPage(StepPage):
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         return self.show(SecondFactorForm())
 
+    def get_context_data(self, **told: Any) -> dict[str, Any]:
+        return super().get_context_data(**_of_recovery(self.half), **told)
+
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         form = SecondFactorForm(request.POST)
         hurried = self.refuse_to_hurry(form=SecondFactorForm())
+        if hurried is None and self.half is not None and "recovery" in request.POST:
+            return self._recover(self.half)
         if hurried is not None or not form.is_valid():
             return hurried or self.show(form)
         return self._answer(form)
@@ -134,6 +143,23 @@ class VerifyPage(StepPage):
         except TotpError as error:
             form.refuse(error, next(iter(codes)))
             return self.show(form)
+
+    @sensitive_variables("challenge")
+    def _recover(self, half: sessions.HalfLogin) -> HttpResponse:
+        """Ask for a mail or, once the wait is over, lead to the setup of a new app."""
+        try:
+            user = challenged(half.challenge, half.purpose, half.may_sign_in)
+            challenge = recovery_challenge(user)
+            if challenge:
+                self.visit.half = sessions.turn(self.request, half, challenge)
+                return navigation.to_step(True, self.next_url)
+            request_recovery(half.challenge, request=self.request)
+        except OVER:
+            return self.begin_anew(half)
+        except TotpError as error:
+            status = status_of(error)
+            return self.show(SecondFactorForm(), problem=str(error), status=status)
+        return self.show(SecondFactorForm(), is_mailed=True)
 
     @sensitive_variables("codes")
     def _finish(self, half: sessions.HalfLogin, codes: dict[str, str]) -> HttpResponse:
@@ -157,6 +183,18 @@ class VerifyPage(StepPage):
         if user is None:
             raise LoginOutdated
         return user
+
+
+def _of_recovery(half: sessions.HalfLogin | None) -> dict[str, Any]:
+    """Return what the page says of a recovery: whether there may be one, and how far it is."""
+    if half is None:
+        return {"may_recover": False}
+    ready_at = datetime.fromisoformat(half.ready_at) if half.ready_at else None
+    return {
+        "may_recover": ready_at is not None or conf.TOTP_RECOVERY_DELAY is not None,
+        "ready_at": ready_at,
+        "is_ready": ready_at is not None and ready_at <= datetime.now(UTC),
+    }
 
 
 def _method(codes: dict[str, str]) -> str:

@@ -1,0 +1,46 @@
+"""The page that a mail about a recovery leads to. To look at it changes nothing."""
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+
+from django_totp import recovery
+from django_totp.challenges import CANCEL, RECOVER, challenge_subject
+from django_totp.exceptions import InvalidRecoveryToken, TotpError
+from django_totp.forms import status_of
+
+from .base import Page
+
+
+class RecoveryPage(Page):
+    """The button that starts a recovery, or the one that stops it: as the mailed token says."""
+
+    template_name = "django_totp/recovery.html"
+    is_public = True
+
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        return self.refuse_to_hurry() or self._answer(act=False)
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        return self.refuse_to_hurry() or self._answer(act=True)
+
+    def subject(self) -> str | None:
+        token = self.kwargs["token"]
+        return challenge_subject(token, RECOVER) or challenge_subject(token, CANCEL)
+
+    def _answer(self, *, act: bool) -> HttpResponse:
+        try:
+            action = recovery.action_of(self.kwargs["token"])
+            told = self._act(action) if act else {}
+        except InvalidRecoveryToken as error:
+            return self.show(problem=str(error), status=400)
+        except TotpError as error:
+            return self.show(problem=str(error), status=status_of(error))
+        return self.show(action=action, is_done=act, **told)
+
+    def _act(self, action: str) -> dict[str, Any]:
+        token, request = self.kwargs["token"], self.request
+        if action == recovery.CONFIRM_ACTION:
+            return {"ready_at": recovery.start_recovery(token, request=request)}
+        recovery.cancel_recovery(token, request=request)
+        return {}
