@@ -21,6 +21,22 @@ from .signals import non_totp_login_success, totp_login_success, totp_verificati
 logger = logging.getLogger("django_totp")
 happened = Signal()
 LONGEST_AGENT = 255  # characters of a header that a client may have written
+EVENTS = (  # what ``record`` tells of, as docs/logging.md explains it
+    "login",
+    "login_failed",
+    "verified",
+    "verification_failed",
+    "verification_refused",
+    "enrollment_started",
+    "enrollment_confirmed",
+    "backup_codes_rotated",
+    "disabled",
+    "wait_ended",
+    "stepped_up",
+    "sessions_ended",
+    "exempted",
+    "exemption_ended",
+)
 
 
 def record(

@@ -2,6 +2,7 @@
 
 from .accounts import AccountAdmin
 from .enrollments import TotpAdmin
+from .events import EventAdmin
 from .remedies import END_SESSIONS, RESET, UNLOCK
 
-__all__ = ["END_SESSIONS", "RESET", "UNLOCK", "AccountAdmin", "TotpAdmin"]
+__all__ = ["END_SESSIONS", "RESET", "UNLOCK", "AccountAdmin", "EventAdmin", "TotpAdmin"]
