@@ -22,7 +22,7 @@ from django_totp import events
 from django_totp.auth import end_sessions
 from django_totp.models import Event, Totp
 from django_totp.totp import disable_totp, verify_totp_code
-from django_totp.trail import DatabaseHandler
+from django_totp.trail import DEEPEST, DatabaseHandler
 from tests.endpoints import assert_error, wrong_code
 
 pytestmark = pytest.mark.django_db
@@ -362,7 +362,7 @@ def test_one_that_fails_is_one_statement_as_well(trail, user, capsys):
     logging.getLogger("django_totp").addHandler(DatabaseHandler())
     with CaptureQueriesContext(connection) as captured:
         events.record("login", user, None)
-    assert [query["sql"].partition(" ")[0] for query in captured] == ["INSERT"]
+    assert len(captured) == 1
     assert capsys.readouterr().err.count("--- Logging error ---") == 1
 
 
@@ -522,7 +522,8 @@ def test_a_receiver_without_end(trail, user, capsys):
         events.record("login", user, None)
     finally:
         post_save.disconnect(again)
-    assert "Logging error" in capsys.readouterr().err
+    assert capsys.readouterr().err.count("--- Logging error ---") == 1
+    assert len(rows()) == DEEPEST
 
 
 def test_no_lock_is_held_while_the_database_works(trail, user, monkeypatch):

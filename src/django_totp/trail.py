@@ -4,7 +4,9 @@
 """
 
 import logging
-from contextlib import AbstractContextManager, nullcontext
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,6 +17,9 @@ PREFIX = "totp_"  # of our names where the project's record factory sets one of 
 COLUMNS = ("event", "user_pk", "actor_pk", "method", "reason", "address", "user_agent")
 OF_THE_CLIENT = {"address", "user_agent"}  # as it has written them
 WRITTEN = "_is_in_the_trail"
+DEEPEST = 3  # events that come of each other, by receivers of the project
+
+_running = threading.local()
 
 
 class DatabaseHandler(logging.Handler):
@@ -37,9 +42,23 @@ class DatabaseHandler(logging.Handler):
             told = _told(record)
             if told and not hasattr(record, WRITTEN):
                 setattr(record, WRITTEN, True)
-                _write(record.created, told)
+                with _not_without_end():
+                    _write(record.created, told)
         except Exception:
             self.handleError(record)
+
+
+@contextmanager
+def _not_without_end() -> Iterator[None]:
+    """Raise RecursionError where the writing of an event brings about one event after another."""
+    depth = getattr(_running, "depth", 0)
+    if depth >= DEEPEST:
+        raise RecursionError("What hears of events makes events without end.")
+    _running.depth = depth + 1
+    try:
+        yield
+    finally:
+        _running.depth = depth
 
 
 def _told(record: logging.LogRecord) -> dict[str, Any]:
