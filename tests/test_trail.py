@@ -436,6 +436,15 @@ def test_it_breaks_no_project_with_atomic_requests(trail, monkeypatch, signed_in
 
 
 @pytest.mark.django_db(transaction=True)
+def test_there_a_refused_code_is_recorded(trail, monkeypatch, log_in, enrolled, secret, code):
+    monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", True)
+    assert log_in(enrolled.user, otp_code=wrong_code(secret)).status_code == 400
+    enrolled.password()
+    enrolled.code(wrong_code(secret))
+    assert [row["event"] for row in rows("event")] == ["verification_failed"] * 2
+
+
+@pytest.mark.django_db(transaction=True)
 def test_a_transaction_that_is_broken_stays_so(trail, user, capsys):
     with transaction.atomic():
         transaction.set_rollback(True)
