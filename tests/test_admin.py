@@ -605,7 +605,7 @@ class TestThemes:
         theirs = type("ModelAdmin", (admin.ModelAdmin,), {})
         monkeypatch.setattr(base.apps, "is_installed", lambda name: name == "unfold")
         monkeypatch.setattr(base, "import_string", {"unfold.admin.ModelAdmin": theirs}.get)
-        assert base._model_admin() is theirs
+        assert base.model_admin() is theirs
 
     @pytest.mark.parametrize("theme", ["unfold", "jazzmin"])
     def test_a_page_of_their_own(self, superuser, totp, apply, monkeypatch, theme):

@@ -213,6 +213,6 @@ def test_a_project_of_another_kind(cases, environment):
     run_cases(VARIANTS / f"cases_{cases}.py", environment)
 
 
-@pytest.mark.parametrize("cases", ["naive", "watched"])
+@pytest.mark.parametrize("cases", ["naive", "trail", "watched"])
 def test_a_project_of_another_kind_on_each_database(cases):
     run_cases(VARIANTS / f"cases_{cases}.py", {})

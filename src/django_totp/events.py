@@ -22,6 +22,30 @@ logger = logging.getLogger("django_totp")
 happened = Signal()
 LONGEST_AGENT = 255  # characters of a header that a client may have written
 TAKEN = vars(logging.LogRecord("", 0, "", 0, "", (), None)).keys()  # "name" among them
+EVENTS = (  # what ``record`` tells of, as docs/logging.md explains it
+    "login",
+    "login_failed",
+    "verified",
+    "verification_failed",
+    "verification_refused",
+    "wait_began",
+    "enrollment_started",
+    "enrollment_confirmed",
+    "replacement_started",
+    "replaced",
+    "recovery_asked",
+    "recovery_started",
+    "recovery_cancelled",
+    "recovery_allowed",
+    "recovered",
+    "backup_codes_rotated",
+    "disabled",
+    "wait_ended",
+    "stepped_up",
+    "sessions_ended",
+    "exempted",
+    "exemption_ended",
+)
 
 
 def record(

@@ -326,7 +326,7 @@ class Event(models.Model):
 
     at = MomentField(db_index=True, verbose_name=_("time"))
     event = models.CharField(max_length=40, verbose_name=_("event"))
-    user_pk = models.CharField(max_length=255, blank=True, db_index=True, verbose_name=_("user"))
+    user_pk = models.CharField(max_length=255, blank=True, verbose_name=_("user"))
     actor_pk = models.CharField(max_length=255, blank=True, verbose_name=_("done by"))
     method = models.CharField(max_length=40, blank=True, verbose_name=_("method"))
     reason = models.CharField(max_length=255, blank=True, verbose_name=_("reason"))
@@ -336,6 +336,10 @@ class Event(models.Model):
     class Meta:
         verbose_name = _("event")
         verbose_name_plural = _("events")
+        indexes = [  # db_index would make two of each in PostgreSQL, one of them for LIKE
+            models.Index(fields=["user_pk"], name="django_totp_event_user_pk"),
+            models.Index(fields=["event"], name="django_totp_event_event"),
+        ]
 
     def __str__(self) -> str:
         return f"event {self.pk}"

@@ -1,6 +1,7 @@
 """What support staff does in the admin, whatever it looks like."""
 
 import re
+from datetime import UTC, datetime
 
 import pytest
 from django.contrib.auth import get_user_model
@@ -8,9 +9,10 @@ from django.test import Client
 from django.urls import reverse
 
 from django_totp.auth import is_totp_enabled
-from django_totp.models import Totp
+from django_totp.models import Event, Totp
 
 URL = "admin:django_totp_totp_changelist"
+EVENTS = "/admin/django_totp/event/"
 
 
 @pytest.fixture
@@ -46,6 +48,28 @@ def test_search_by_email(admin, enrolled):
     get_user_model().objects.filter(pk=enrolled.user.pk).update(email="ada@example.org")
     found = admin.get(reverse(URL), {"q": "ada@example.org"}).content.decode()
     assert enrolled.user.get_username() in found
+
+
+@pytest.mark.django_db(transaction=True)
+def test_events(admin, enrolled):
+    key = str(enrolled.user.pk)
+    agent = "Browser/1.0"
+    event = Event.objects.create(
+        at=datetime.now(UTC), event="disabled", user_pk=key, user_agent=agent
+    )
+    enrollment = reverse("admin:django_totp_totp_change", args=[Totp.objects.get().pk])
+    [link] = re.findall(
+        rf'href="({EVENTS}\?user_pk=[^"]*)"', admin.get(enrollment).content.decode()
+    )
+    for query in ("", f"?q={enrolled.user.get_username()}", "?event=disabled", f"?user_pk={key}"):
+        page = admin.get(EVENTS + query).content.decode()
+        for text in ("disabled", enrolled.user.get_username(), agent, "a command"):
+            assert text in page
+    assert "disabled" in admin.get(link).content.decode()
+    one = admin.get(f"{EVENTS}{event.pk}/change/")
+    assert agent in one.content.decode()
+    for action in ("add/", f"{event.pk}/delete/"):
+        assert admin.get(EVENTS + action).status_code == 403
 
 
 @pytest.mark.django_db(transaction=True)

@@ -8,6 +8,7 @@ from cryptography.fernet import Fernet
 from django.core.management import CommandError, call_command
 from django.db import connection
 
+from django_totp.management import progress
 from django_totp.management.commands import totp_reencrypt
 from django_totp.models import BackupCode, Totp
 from django_totp.operations.reencryption import Tally
@@ -53,7 +54,7 @@ def told(monkeypatch):
 def clock(monkeypatch):
     """Make a second pass between two looks at the clock."""
     seconds = iter(range(1000))
-    monkeypatch.setattr(totp_reencrypt.time, "monotonic", lambda: next(seconds))
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(seconds))
 
 
 def run(*arguments, out=None, **options):
@@ -98,8 +99,8 @@ def test_verbosity(rotating_user, verbosity, lines):
 
 
 def test_a_wordy_run_tells_of_each_batch(rotating_user):
-    progress = [line for line in run("--batch-size=4", verbosity=2) if "%" in line]
-    assert [line.partition("%")[0] for line in progress] == [
+    lines = [line for line in run("--batch-size=4", verbosity=2) if "%" in line]
+    assert [line.partition("%")[0] for line in lines] == [
         "TOTP enrollments: 100",
         "Backup codes: 40",
         "Backup codes: 80",

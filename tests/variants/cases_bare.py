@@ -75,6 +75,7 @@ def test_a_challenge(enrolled_user):
         ["totp_status", "ada"],
         ["totp_unlock", "ada"],
         ["totp_report"],
+        ["totp_prune", "--older-than", "30"],
         ["totp_end_sessions", "ada", "--yes"],
         ["totp_exempt", "ada", "--until", "9999-12-31", "--reason", "no phone"],
     ],

@@ -1,14 +1,20 @@
 """Every kind of primary key, from the enrollment to the last login."""
 
+import logging
+
 import pytest
 from django.conf import settings
+from django.contrib import admin
 from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.urls import reverse
 from rest_framework.test import APIClient
 
 from django_totp import auth, totp
-from django_totp.models import BackupCode, Totp
+from django_totp.admin import EventAdmin
+from django_totp.models import BackupCode, Event, Totp
+from django_totp.operations.support import users_by_key
+from django_totp.trail import DatabaseHandler
 
 pytestmark = pytest.mark.django_db
 
@@ -50,6 +56,21 @@ def test_in_python(enrolled_user, secret, otp):
     assert auth.get_user_from_challenge_token(token) == enrolled_user
     assert totp.verify_totp_code(enrolled_user, otp(secret))
     totp.disable_totp(enrolled_user)
+
+
+def test_events_name_whoever_has_such_a_key(user, make_user, login, password):
+    handler = DatabaseHandler()
+    logger = logging.getLogger("django_totp")
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        assert login(user).status_code == 200
+    finally:
+        logger.removeHandler(handler)
+    [event] = Event.objects.all()
+    assert event.user_pk == event.actor_pk == str(user.pk)
+    assert users_by_key([event.user_pk, "no key"]) == {event.user_pk: user}
+    assert EventAdmin(Event, admin.site).username(event) == user.get_username()
 
 
 def test_rows_go_with_their_user(enrolled_user):

@@ -12,7 +12,8 @@ from django.core.management import call_command
 from django.test import Client
 from django.urls import reverse
 
-from django_totp.models import Totp
+from django_totp.models import Event, Totp
+from django_totp.totp import start_totp_setup
 from tests.endpoints import assert_error, wrong_code
 
 pytestmark = pytest.mark.django_db
@@ -67,6 +68,17 @@ def test_a_setup_of_an_hour_lasts_an_hour(
     assert client.post(reverse("totp-confirm"), confirm).status_code == 200
 
 
+@pytest.mark.parametrize("before", [1, 30, 59, -1, -30, 61, 90])
+def test_a_setup_of_an_hour_is_not_abandoned_before(time_machine, change, user, before):
+    start = change - timedelta(minutes=before)
+    time_machine.move_to(start.timestamp(), tick=False)
+    start_totp_setup(user)
+    for minutes, left in ((59, 1), (121, 0)):  # an hour of local time may come twice
+        time_machine.move_to((start + timedelta(minutes=minutes)).timestamp(), tick=False)
+        call_command("totp_prune", older_than=1, verbosity=0)
+        assert Totp.objects.count() == left
+
+
 @pytest.mark.parametrize("before", [1, 61, 120])
 def test_a_setup_ends(time_machine, change, user, login, otp, before):
     start = change - timedelta(minutes=before)
@@ -96,6 +108,9 @@ def test_admin_and_commands(enrolled_user, django_user_model, capsys, secret, lo
     today = time.strftime("%Y-%m-%d")
     call_command("totp_exempt", enrolled_user.get_username(), until=today, reason="no phone")
     call_command("totp_report")
+    Event.objects.create(at=datetime.now(UTC), event="login")
+    assert admin.get(reverse("admin:django_totp_event_changelist")).status_code == 200
+    call_command("totp_prune", older_than=1)
     assert "Waiting until" in capsys.readouterr().out
 
 

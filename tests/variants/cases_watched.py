@@ -1,16 +1,18 @@
 """Foreign keys of the project to our rows, and receivers that listen to all models."""
 
 import itertools
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import pytest
+from django.core.management import call_command
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from django_totp.backup_code_utils import rotate_backup_codes, store_backup_codes
-from django_totp.models import BackupCode, Moved, Totp
+from django_totp.models import BackupCode, Event, Moved, Totp
 from django_totp.totp import disable_totp
 from tests.rivals import at_once
 from tests.variants.watched.models import CodeNote, Note, gone
@@ -73,6 +75,18 @@ def test_a_row_that_somebody_moved_is_not_removed(noted_user):
     with pytest.raises(Moved):
         totp.remove()
     assert BackupCode.objects.count() == 10
+
+
+def test_pruning_cascades_and_is_seen(pending_user):
+    old = datetime.now(UTC) - timedelta(days=40)
+    Totp.objects.update(created_at=old)
+    Event.objects.create(at=old, event="login")
+    Note.objects.create(totp=Totp.objects.get())
+    gone.clear()
+    call_command("totp_prune", older_than=30, verbosity=0)
+    for model in (Totp, Note, Event):
+        assert not model.objects.exists()
+    assert gone.count(("after", "Totp")) == gone.count(("after", "Event")) == 1
 
 
 def test_many_rotate_at_once(noted_user):

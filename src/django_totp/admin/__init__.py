@@ -2,6 +2,15 @@
 
 from .accounts import AccountAdmin
 from .enrollments import TotpAdmin
+from .events import EventAdmin
 from .remedies import ALLOW_RECOVERY, END_SESSIONS, RESET, UNLOCK
 
-__all__ = ["ALLOW_RECOVERY", "END_SESSIONS", "RESET", "UNLOCK", "AccountAdmin", "TotpAdmin"]
+__all__ = [
+    "ALLOW_RECOVERY",
+    "END_SESSIONS",
+    "RESET",
+    "UNLOCK",
+    "AccountAdmin",
+    "EventAdmin",
+    "TotpAdmin",
+]

@@ -4,6 +4,7 @@ nothing but by a remedy.
 
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlencode
 
 from django.apps import apps
 from django.contrib import admin
@@ -14,9 +15,10 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import NoReverseMatch, reverse
 from django.utils.html import format_html
 from django.utils.module_loading import import_string
+from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from django_totp.models import Account
+from django_totp.models import Account, Event
 from django_totp.operations.support import as_configured, search_fields, search_users
 from django_totp.users import name_of
 
@@ -26,14 +28,14 @@ from .remedies import END_SESSIONS
 SEARCH_LIMIT = 1000
 
 
-def _model_admin() -> Any:
+def model_admin() -> Any:
     """Return the class to derive from. Some of Unfold's pages work with its own alone."""
     if apps.is_installed("unfold"):
         return import_string("unfold.admin.ModelAdmin")
     return admin.ModelAdmin
 
 
-class SupportAdmin(AppliesRemedies, _model_admin()):  # type: ignore[misc]  # what it is says the project
+class SupportAdmin(AppliesRemedies, model_admin()):  # type: ignore[misc]  # what it is says the project
     """Shows rows that belong to one user each, and lets administrators help that user."""
 
     ordering = ("-pk",)
@@ -62,6 +64,13 @@ class SupportAdmin(AppliesRemedies, _model_admin()):  # type: ignore[misc]  # wh
         # A join would be made for all the rows that a later page skips.
         rows: QuerySet[Any] = super().get_queryset(request)
         return rows.prefetch_related("user")
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        fields = super().get_fields(request, obj)
+        return [*fields, "events"] if self._shows_events(request) else fields
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return [*super().get_readonly_fields(request, obj), "events"]
 
     def lookup_allowed(self, lookup: str, value: Any, request: Any = None) -> bool:
         # By default the query string may ask how a secret_key begins, letter by letter.
@@ -106,6 +115,12 @@ class SupportAdmin(AppliesRemedies, _model_admin()):  # type: ignore[misc]  # wh
             return name_of(row.user)
         return format_html('<a href="{}">{}</a>', url, name_of(row.user))
 
+    @admin.display(description=gettext_lazy("events"))
+    def events(self, row: Any) -> str:
+        url = reverse(f"{self.admin_site.name}:django_totp_event_changelist")
+        query = urlencode({"user_pk": str(row.user_id)})
+        return format_html('<a href="{}?{}">{}</a>', url, query, _("What happened"))
+
     @admin.display(description=gettext_lazy("logins count from"))
     def logins_count_from(self, row: Any) -> str:
         return self._moment(_account_of(row).valid_from)
@@ -123,6 +138,10 @@ class SupportAdmin(AppliesRemedies, _model_admin()):  # type: ignore[misc]  # wh
     @admin.action(permissions=["end_sessions"], description=END_SESSIONS.title)
     def end_sessions(self, request: HttpRequest, queryset: QuerySet[Any]) -> Any:
         return self._apply(END_SESSIONS, request, queryset)
+
+    def _shows_events(self, request: HttpRequest) -> bool:
+        pages = self.admin_site._registry.get(Event)
+        return pages is not None and pages.has_view_permission(request)
 
     def _moment(self, moment: datetime | None) -> str:
         return display_for_value(moment and as_configured(moment), self.get_empty_value_display())

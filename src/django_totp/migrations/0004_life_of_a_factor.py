@@ -37,12 +37,7 @@ class Migration(migrations.Migration):
                 ),
                 ("at", django_totp.moments.MomentField(db_index=True, verbose_name="time")),
                 ("event", models.CharField(max_length=40, verbose_name="event")),
-                (
-                    "user_pk",
-                    models.CharField(
-                        blank=True, db_index=True, max_length=255, verbose_name="user"
-                    ),
-                ),
+                ("user_pk", models.CharField(blank=True, max_length=255, verbose_name="user")),
                 ("actor_pk", models.CharField(blank=True, max_length=255, verbose_name="done by")),
                 ("method", models.CharField(blank=True, max_length=40, verbose_name="method")),
                 ("reason", models.CharField(blank=True, max_length=255, verbose_name="reason")),
@@ -55,6 +50,10 @@ class Migration(migrations.Migration):
             options={
                 "verbose_name": "event",
                 "verbose_name_plural": "events",
+                "indexes": [
+                    models.Index(fields=["user_pk"], name="django_totp_event_user_pk"),
+                    models.Index(fields=["event"], name="django_totp_event_event"),
+                ],
             },
         ),
         migrations.AddField(

@@ -1,58 +1,18 @@
 import argparse
-import time
-from datetime import timedelta
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser, OutputWrapper
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connections, reset_queries
 from django.utils.text import capfirst
 
+from django_totp.management.progress import Progress
 from django_totp.operations.reencryption import BATCH_SIZE, Tally, reencrypt
 
 MAX_BATCH_SIZE = 10_000
-SECONDS_PER_LINE = 10
-SECONDS_PER_BAR = 0.1
-BAR = 30  # characters
 WAY_OUT = (
     "Put the key that fits into TOTP_ENCRYPTION_KEY_FALLBACKS and run this again, or, if it is "
     "lost, reset these enrollments."
 )
-
-
-class Progress:
-    """A bar on a terminal; a line every ten seconds elsewhere, or for each batch if ``wordy``."""
-
-    def __init__(self, out: OutputWrapper, *, wordy: bool) -> None:
-        self.out = out
-        self.is_bar = out.isatty() and not wordy
-        self.pause = SECONDS_PER_BAR if self.is_bar else 0 if wordy else SECONDS_PER_LINE
-        self.tally: Tally | None = None
-
-    def show(self, tally: Tally) -> None:
-        """Draw or write how far ``tally`` is, unless that was done a moment ago."""
-        now = time.monotonic()
-        if tally is not self.tally:
-            self.tally, self.start, self.last = tally, now, now
-        elif now - self.last >= self.pause:
-            self.last = now
-            self._write(tally, seconds=max(now - self.start, 0.001))
-
-    def clear(self) -> None:
-        """Take the bar away."""
-        if self.is_bar:
-            self.out.write("\r\033[K", ending="")
-            self.out.flush()
-
-    def _write(self, tally: Tally, seconds: float) -> None:
-        done = min(tally.seen / max(tally.total, 1), 1)  # there may be more by now than at first
-        left = timedelta(seconds=int(seconds / done * (1 - done))) if done else "?"
-        facts = f"{done:.0%}, {tally.seen / seconds:,.0f} rows/s, {left} left"
-        if not self.is_bar:
-            self.out.write(f"{_name(tally)}: {facts}")
-            return
-        bar = "#" * int(done * BAR)
-        self.out.write(f"\r\033[K{_name(tally)} [{bar:.<{BAR}}] {facts}", ending="")
-        self.out.flush()
 
 
 class Command(BaseCommand):
@@ -100,7 +60,7 @@ class Command(BaseCommand):
                 if tally not in tallies:
                     tallies.append(tally)
                 if options["verbosity"]:
-                    progress.show(tally)
+                    progress.show(_name(tally), tally)
                 reset_queries()  # DEBUG keeps the last 9000, and ours are long
         finally:
             progress.clear()

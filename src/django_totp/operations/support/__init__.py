@@ -7,7 +7,15 @@ from .accounts import AccountStatus, NotExempt, account_status_of, end_exemption
 from .codes import CodeCount, count_codes
 from .duty import Duty, WordUnanswered, duties
 from .numbers import FEW_CODES, Adoption, adoption, count_at_most
-from .people import UserNotFound, current_users, find_user, refusal, search_fields, search_users
+from .people import (
+    UserNotFound,
+    current_users,
+    find_user,
+    refusal,
+    search_fields,
+    search_users,
+    users_by_key,
+)
 from .states import (
     State,
     Status,
@@ -55,5 +63,6 @@ __all__ = [
     "search_users",
     "state_of",
     "status_of",
+    "users_by_key",
     "waiting_until",
 ]

@@ -1,6 +1,7 @@
 """Users as support looks for them, and whom an administrator may help."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import Any
 
 from django.contrib.auth import get_user_model
@@ -9,18 +10,18 @@ from django.core.exceptions import (
     FieldDoesNotExist,
     FieldError,
     MultipleObjectsReturned,
-    ObjectDoesNotExist,
     ValidationError,
 )
-from django.db import DataError, router
+from django.db import router
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from django_totp.exceptions import TotpError
 from django_totp.models import Totp, fetch
+from django_totp.users import NOBODY as NO_USER
 from django_totp.users import email_field
 
-NOBODY = (ObjectDoesNotExist, MultipleObjectsReturned, ValidationError, ValueError, DataError)
+NOBODY = (*NO_USER, MultipleObjectsReturned)
 
 
 class UserNotFound(TotpError):
@@ -62,6 +63,18 @@ def current_users(pks: Iterable[Any], *, using: str) -> dict[Any, AbstractBaseUs
     return {user.pk: user for user in fetch(users)}
 
 
+def users_by_key(keys: Iterable[str]) -> dict[str, AbstractBaseUser]:
+    """Return the users whose primary keys read like ``keys``, by these: one query.
+
+    Whoever is gone is not among them, and neither is a key that no user can have.
+    """
+    users = get_user_model()._base_manager.filter(pk__in=list(_pks(keys)))
+    try:
+        return {str(user.pk): user for user in fetch(users)}
+    except NOBODY:
+        return {}
+
+
 def search_users(text: str, *, limit: int, using: str | None = None) -> list[Any] | None:
     """Return the primary keys of the users whose name is ``text``, or else of those whose name
     or e-mail address contains it.
@@ -96,6 +109,13 @@ def refusal(administrator: Any, user: AbstractBaseUser) -> Any:
     if getattr(user, "is_superuser", False) and not getattr(administrator, "is_superuser", False):
         return _("a superuser: ask another superuser")
     return ""
+
+
+def _pks(keys: Iterable[str]) -> Iterator[Any]:
+    to_python = get_user_model()._meta.pk.to_python
+    for key in keys:
+        with suppress(*NOBODY):
+            yield to_python(key)
 
 
 def _by_name(users: Any, name: str | None) -> AbstractBaseUser:
