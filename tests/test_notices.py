@@ -325,7 +325,7 @@ def test_the_envelope(mailed, settings, ada, request_of_ada):
 def test_nobody_without_an_address_is_mailed(
     mailed, user, request_of_ada, caplog, monkeypatch, address
 ):
-    monkeypatch.setattr(type(user), email_field(user), address)
+    monkeypatch.setattr(user, email_field(user), address)
     assert mailed(events.record, "disabled", user, request_of_ada) == []
     assert not notices.send(user, "recovery_asked", request_of_ada, link=LINK)
     assert complaints(caplog) == []
