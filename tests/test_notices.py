@@ -11,7 +11,7 @@ from django.core.mail.backends.locmem import EmailBackend
 from django.core.management import call_command
 from django.db import connection, router, transaction
 from django.test import RequestFactory
-from django.utils import timezone, translation
+from django.utils import dateformat, timezone, translation
 from django.utils.functional import lazy
 from django.utils.translation import get_language
 
@@ -482,11 +482,12 @@ def test_the_time_is_that_of_the_event(mailed, ada, request_of_ada, clock):
     assert "Time: May 4, 2031, 2 p.m." in body(mailed(act))
 
 
-def test_the_time_zone_of_the_system(monkeypatch, settings):
-    settings.TIME_ZONE = None
-    now = letters._now(is_own=False)
-    assert (now, now.utcoffset()) == (NOON, NOON.astimezone().utcoffset())
-    assert letters._time(now, now.tzinfo).endswith(f"({now.tzname()})")
+@pytest.mark.parametrize("is_own", [True, False])
+def test_the_time_zone_of_the_system(mailed, settings, ada, request_of_ada, is_own):
+    settings.USE_TZ, settings.TIME_ZONE = False, None
+    told = body(mailed(events.record, "replaced", ada, request_of_ada if is_own else None))
+    there = NOON.astimezone()
+    assert f"Time: {dateformat.format(there, 'N j, Y, P')} ({there.tzname()})" in told
 
 
 # --- Hostile text ---
@@ -611,6 +612,12 @@ def test_a_mail_server_that_is_down_breaks_no_request(
     assert "OSError" in complaint
     assert "EMAIL_BACKEND" in complaint
     assert repr("backup_code_used") in complaint
+
+
+def test_an_error_that_is_long_is_cut(mailed, ada, request_of_ada, caplog, monkeypatch):
+    monkeypatch.setattr(letters, "get_template", lambda name: {}["x" * 10**6])
+    mailed(events.record, "disabled", ada, request_of_ada)
+    assert len(one_of(complaints(caplog))) < 1000
 
 
 def test_a_router_that_raises_breaks_nothing(mailed, ada, request_of_ada, monkeypatch, caplog):

@@ -177,7 +177,7 @@ def answer(
         elif verdict.counts and not is_waiting(totp):
             began = wrong(totp)
     _tell(guess, verdict, user, request)
-    if began is not None:
+    if began:
         facts = {"method": guess.method, **began}
         events.record("wait_began", user, request, level=logging.WARNING, **facts)
     return not verdict.refused
