@@ -98,8 +98,8 @@ def complaining(event: str, user: AbstractBaseUser, link: str = "") -> Iterator[
         yield
     except Exception as error:
         events.complain(
-            "The notice %r for user %r failed: %s. Check EMAIL_BACKEND and its settings, "
-            "DEFAULT_FROM_EMAIL, the address of the user, and your template, if you have one.",
+            "The notice %r for user %r failed: %s. Check Django's settings for mail, the address "
+            "of the user, and your template, if you have one.",
             event,
             str(user.pk),
             type(error).__name__ if link else repr(error)[:ERROR_LENGTH],
