@@ -4,6 +4,7 @@ import logging
 import threading
 from typing import Any
 
+import django
 import pytest
 from django.core import mail
 from django.core.mail.backends import smtp
@@ -86,7 +87,11 @@ def test_the_backend_that_sends_in_the_background(
     [example] = markdown.blocks(SECTIONS["In the background"], "python")
     names = markdown.run(example, __name__=__name__)
     monkeypatch.setitem(globals(), "BackgroundBackend", names["BackgroundBackend"])
-    settings.EMAIL_BACKEND = f"{__name__}.BackgroundBackend"
+    backend = f"{__name__}.BackgroundBackend"
+    if django.VERSION >= (6, 1):
+        settings.MAILERS = {"default": {"BACKEND": backend, "OPTIONS": {"host": "localhost"}}}
+    else:
+        settings.EMAIL_BACKEND = backend
     delivered = []
 
     def send_messages(backend: Any, messages: Any) -> None:

@@ -178,7 +178,7 @@ def answer(
         elif verdict.counts and not is_waiting(totp):
             began = wrong(totp)
     _tell(guess, verdict, user, request)
-    if began is not None:
+    if began:
         facts = {"method": guess.method, **began}
         events.record("wait_began", user, request, level=logging.WARNING, **facts)
     if was_recovering and not verdict.refused and guess.success != RECOVERED:

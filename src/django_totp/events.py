@@ -76,7 +76,7 @@ def record(
 
 def is_own(user: AbstractBaseUser, request: Any) -> bool:
     """Return whether ``user`` does what happens in ``request``, as far as anybody knows."""
-    return request is not None and _actor(request, str(user.pk)) == str(user.pk)
+    return _actor(request, str(user.pk)) == str(user.pk)
 
 
 def address(request: Any) -> str:

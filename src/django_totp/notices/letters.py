@@ -20,7 +20,7 @@ from django_totp.addresses import addresses_in
 from django_totp.agents import described
 from django_totp.conf import conf
 from django_totp.models import BackupCode
-from django_totp.moments import aware, local
+from django_totp.moments import local
 from django_totp.users import email_of, name_of
 
 from .sentences import NOTICES
@@ -98,8 +98,8 @@ def complaining(event: str, user: AbstractBaseUser, link: str = "") -> Iterator[
         yield
     except Exception as error:
         events.complain(
-            "The notice %r for user %r failed: %s. Check EMAIL_BACKEND and its settings, "
-            "DEFAULT_FROM_EMAIL, the address of the user, and your template, if you have one.",
+            "The notice %r for user %r failed: %s. Check Django's settings for mail, the address "
+            "of the user, and your template, if you have one.",
             event,
             str(user.pk),
             type(error).__name__ if link else repr(error)[:ERROR_LENGTH],
@@ -123,7 +123,7 @@ def _context(told: Occasion) -> dict[str, Any]:
         "event": told.event,
         "user": told.user,
         "site": site,
-        "subject": " ".join(f"{site}: {notice.subject}".split()),
+        "subject": f"{site}: {notice.subject}",
         "sentence": notice.sentence % _shown(told),
         "details": [(name, value) for name, value in _details(told) if value],
         "caption": str(notice.caption),
@@ -138,7 +138,7 @@ def _shown(told: Occasion) -> dict[str, Any]:
     shown: dict[str, Any] = {name: _line(value) for name, value in told.facts.items()}
     for name in MOMENTS:
         if shown.get(name):
-            shown[name] = _time(aware(datetime.fromisoformat(shown[name])), told.at.tzinfo)
+            shown[name] = _time(datetime.fromisoformat(shown[name]), told.at.tzinfo)
     if told.event == "backup_code_used":
         shown["left"] = BackupCode.objects.filter(totp__user_id=told.user.pk, is_used=False).count()
     if told.event == "device_trusted":
@@ -162,7 +162,7 @@ def _now(is_own: bool) -> datetime:
 def _time(moment: datetime, zone: Any) -> str:
     """Return ``moment`` in words, in ``zone`` and with its name."""
     written = formats.date_format(moment.astimezone(zone), "DATETIME_FORMAT")
-    return f"{written} ({zone.tzname(None) or zone})"
+    return f"{written} ({zone})"
 
 
 def _line(value: Any) -> str:
