@@ -10,7 +10,7 @@ class DjangoTotpConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from . import checks  # noqa: F401
+        from . import checks, devices  # noqa: F401
 
         if self.apps is not None and self.apps.is_installed("drf_spectacular"):
             from . import schema  # noqa: F401
