@@ -6,12 +6,13 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_variables
 
-from django_totp import decorators, navigation, policy
+from django_totp import decorators, devices, navigation, policy
 from django_totp.assurance import assurance_of
 from django_totp.backup_code_utils import rotate_backup_codes
 from django_totp.conf import conf
 from django_totp.exceptions import ReauthenticationRequired, TotpError, TotpNotEnrolled
 from django_totp.forms import ServiceForm
+from django_totp.moments import local
 from django_totp.reauthentication import FreshProof
 from django_totp.status import status_of
 from django_totp.totp import disable_totp
@@ -21,7 +22,7 @@ from .setup import show_codes
 
 
 class StatePage(Page):
-    """Whether the second factor is on, and where to change that."""
+    """Whether the second factor is on, where to change that, and which devices are trusted."""
 
     template_name = "django_totp/state.html"
 
@@ -29,7 +30,24 @@ class StatePage(Page):
         return decorators.ask_for_login(self.request) if self.user is None else None
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        return self.show()
+        return self.show(devices=self._devices())
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """Remove a trusted device, or all. It needs no second factor: it only closes."""
+        return self.refuse_to_hurry(devices=self._devices()) or self._remove_devices()
+
+    def _devices(self) -> list[tuple[Any, Any, Any]]:
+        """Return the devices, each with its moments as they are shown."""
+        rows = devices.devices_of(self.user)
+        return [(row, local(row.last_used_at), local(row.expires_at)) for row in rows]
+
+    def _remove_devices(self) -> HttpResponse:
+        if "all_devices" in self.request.POST:
+            devices.remove_all(self.user, request=self.request)
+            navigation.tell(self.request, _("No device is trusted any more."))
+        elif devices.remove(self.user, self.request.POST.get("device", ""), request=self.request):
+            navigation.tell(self.request, _("The device is trusted no more."))
+        return navigation.redirect(navigation.STATE)
 
     def get_context_data(self, **told: Any) -> dict[str, Any]:
         may_disable = self._may_disable()
