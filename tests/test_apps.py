@@ -50,6 +50,8 @@ def test_the_app_has_the_label_of_its_tables():
         "django_totp_totp",
         "django_totp_backupcode",
         "django_totp_account",
+        "django_totp_trusteddevice",
+        "django_totp_event",
     }
     assert config.default_auto_field == "django.db.models.BigAutoField"
 
