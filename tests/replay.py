@@ -60,6 +60,7 @@ class Replay:
         self.client = Client()
         self.subject: AbstractBaseUser | None = None
         self.seen: dict[str, str] = {}
+        self.keys: dict[int, int] = {}
 
     def play(self, text: str) -> int:
         """Return the number of requests that were answered as ``text`` says."""
@@ -71,6 +72,7 @@ class Replay:
 
     def _send(self, request: Message) -> HttpResponse:
         method, path = request.start.split()
+        path = re.sub(r"(?<=/)\d+(?=/$)", lambda key: str(self.keys[int(key[0])]), path)
         headers = {name: self._signed_in(value) for name, value in request.headers.items()}
         body = None if request.body is None else json.dumps(self._filled_in(request.body))
         return self.client.generic(
@@ -83,7 +85,7 @@ class Replay:
         self.subject = self.users[match[1]]
         return f"Bearer {AccessToken.for_user(self.subject)}"
 
-    def _filled_in(self, body: dict[str, str]) -> dict[str, str]:
+    def _filled_in(self, body: dict[str, Any]) -> dict[str, Any]:
         filled_in = {}
         for key, value in body.items():
             if key == "username":
@@ -93,7 +95,9 @@ class Replay:
                 filled_in[key] = self._real(key, value)
         return filled_in
 
-    def _real(self, key: str, value: str) -> str:
+    def _real(self, key: str, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
         if value == MAILED:
             [token] = re.findall(r"/two-factor/recovery/([^/\s]+)/", mail.outbox[-1].body)
             return token
@@ -120,8 +124,17 @@ class Replay:
             assert not response.content, about
             return
         body = response.json()
-        self.seen.update({key: value for key, value in body.items() if isinstance(value, str)})
+        if isinstance(body, dict):
+            self.seen.update({key: value for key, value in body.items() if isinstance(value, str)})
+        else:
+            self._learn(expected.body, body)
         assert_alike(expected.body, self._renamed(body), about)
+
+    def _learn(self, expected: list[Any], real: list[Any]) -> None:
+        """Note which keys the text means by its own. The example is then one of them."""
+        for told, one in zip(expected, real, strict=True):
+            self.keys[told["id"]] = one["id"]
+            told["id"] = one["id"]
 
     def _renamed(self, body: dict[str, Any]) -> dict[str, Any]:
         """Return ``body`` with the users called as the text calls them."""
@@ -172,10 +185,10 @@ def _is_time(text: str) -> bool:
 
 
 def _message(text: str) -> Message:
-    head, brace, rest = text.strip().partition("\n{")
+    head, *bodies = re.split(r"\n(?=[{\[])", text.strip(), maxsplit=1)
     start, *headers = head.splitlines()
     return Message(
         start,
         dict(header.split(": ", 1) for header in headers),
-        json.loads("{" + rest) if brace else None,
+        json.loads(bodies[0]) if bodies else None,
     )

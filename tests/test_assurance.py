@@ -28,6 +28,8 @@ from django_totp.assurance import (
     Assurance,
     Standing,
     assurance_of,
+    gave_code,
+    gave_second_factor,
     judge,
     keep_in_session,
     new_login,
@@ -54,6 +56,21 @@ def moment(second, fraction=0.0):
     return datetime.fromtimestamp(second, UTC) + timedelta(seconds=fraction)
 
 
+SECONDS = st.integers(NOW - 3, NOW + 3)
+MOMENTS = st.none() | st.builds(moment, SECONDS, st.sampled_from([0, 0.000001, 0.5, 0.999999]))
+LOGINS = st.one_of(
+    st.builds(Assurance, time=st.none() | SECONDS),
+    st.builds(
+        Assurance,
+        st.sampled_from([("pwd",), ("pwd", "otp", "mfa"), ("otp",), ("mfa",), ()]),
+        SECONDS,
+        st.sampled_from(["a", "b"]),
+        st.just(True),
+        st.sampled_from(["", "7"]),
+    ),
+)
+
+
 # --- Claims ---
 
 
@@ -77,6 +94,7 @@ ODD = {
     "auth_time": [None, "1", 1.5, True, -1, 10**400, NOW + 6, [], {}],
     "acr": [None, "aal1", "aal3", "AAL2", 2, ["aal2"], True],
     "sid": [None, "", 7, True, ["x"], "x" * 65, "a\0b", "ä", "a\nb"],
+    "device": [None, "", 7, True, ["x"], "x" * 65, "a\0b", "ä", "a\nb"],
 }
 
 
@@ -110,7 +128,13 @@ JSON = st.recursive(
 )
 
 
-@given(st.fixed_dictionaries({name: st.just(value) | JSON for name, value in GOOD.items()}), JSON)
+@given(
+    st.fixed_dictionaries(
+        {name: st.just(value) | JSON for name, value in GOOD.items()},
+        optional={"device": st.just("7") | JSON},
+    ),
+    JSON,
+)
 def test_whatever_claims_hold_they_are_read(claims, issued):
     login = of_claims({**claims, "iat": issued}, at=NOW)
     assert login.stated <= (login.claims == claims)
@@ -162,6 +186,31 @@ def test_what_is_unknown_is_never_recent():
     assert not Assurance(time=NOW).is_recent(300)
     assert not UNKNOWN.is_recent(300)
     assert not Assurance(stated=True).is_recent(300)
+
+
+def test_a_login_from_a_trusted_device_is_stated_as_such():
+    login = Assurance(("pwd", "otp", "mfa"), NOW, "x", stated=True, device="7")
+    assert login.claims == {**GOOD, "device": "7"}
+    assert of_claims(login.claims) == login
+    assert login.has_second_factor
+
+
+def test_a_login_from_a_trusted_device_is_never_recent():
+    login = Assurance(("pwd", "otp", "mfa"), NOW, "x", stated=True, device="7")
+    for max_age in (1, 300, 10**9):
+        assert not login.is_recent(max_age)
+    assert login.stepped_up().is_recent(1)
+
+
+@given(LOGINS, MOMENTS.filter(bool), st.sampled_from(["", "a"]), SECONDS)
+def test_a_device_is_no_second_factor_for_who_asks_for_a_code(login, confirmed_at, sid, at):
+    """It is whatever the judge says of it; given anew, the factor is the login's own."""
+    totp = Totp(pk=1, confirmed_at=confirmed_at, confirmed_sid=sid)
+    assert gave_code(login, totp) <= gave_second_factor(login, totp)
+    assert gave_code(login, totp) <= (not upgraded(login, totp).device)
+    after = login.stepped_up(at=at)
+    assert not after.device
+    assert "device" not in after.claims
 
 
 def test_a_step_up_keeps_the_name_and_takes_the_time():
@@ -285,20 +334,6 @@ def account_of(*, valid_from=None, confirmed_at=None, sid="", required=False):
     relate(Totp, user, totp)
     relate(Account, user, Account(pk=1, valid_from=valid_from, required_since=since))
     return user
-
-
-SECONDS = st.integers(NOW - 3, NOW + 3)
-MOMENTS = st.none() | st.builds(moment, SECONDS, st.sampled_from([0, 0.000001, 0.5, 0.999999]))
-LOGINS = st.one_of(
-    st.builds(Assurance, time=st.none() | SECONDS),
-    st.builds(
-        Assurance,
-        st.sampled_from([("pwd",), ("pwd", "otp", "mfa"), ("otp",), ("mfa",), ()]),
-        SECONDS,
-        st.sampled_from(["a", "b"]),
-        st.just(True),
-    ),
-)
 
 
 def expected(login, valid_from, confirmed_at, sid, required):

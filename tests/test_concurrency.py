@@ -10,6 +10,7 @@ from functools import partial
 import pytest
 from django.utils import timezone
 
+from django_totp import devices
 from django_totp.accounts import accounts
 from django_totp.assurance import Standing, new_login, standing
 from django_totp.auth import (
@@ -38,7 +39,7 @@ from django_totp.exceptions import (
     TotpNotEnabled,
     TotpNotEnrolled,
 )
-from django_totp.models import Account, BackupCode, Totp
+from django_totp.models import Account, BackupCode, Totp, TrustedDevice
 from django_totp.policy import required_from
 from django_totp.totp import (
     TotpSetup,
@@ -151,6 +152,60 @@ def test_wrong_codes_beside_a_login_do_not_end_it(enrolled_user, secret, otp, pa
     guesses = [partial(verify_totp_code, enrolled_user, WRONG)] * CROWD
     *_, answer = at_once(*guesses, partial(finish_login, challenge, otp_code=otp(secret)))
     assert answer == enrolled_user
+
+
+# --- Trusted devices ---
+
+
+@pytest.fixture
+def device(settings, enrolled_user):
+    """Return what a trusted device of the user keeps."""
+    settings.TOTP_TRUSTED_DEVICE_MAX_AGE = 86400
+    user = accounts().get(pk=enrolled_user.pk)
+    return devices.trust(user, new_login(user, "pwd", "otp"))
+
+
+def by_device(user, value):
+    return devices.use(accounts().get(pk=user.pk), value)
+
+
+@pytest.mark.parametrize("attempt", ROUNDS)
+def test_of_many_uses_of_a_device_at_most_one_is_a_login(enrolled_user, device, caplog, attempt):
+    answers = at_once(*[partial(by_device, enrolled_user, device)] * CROWD)
+    assert errors(answers) == set()
+    assert len([one for one in answers if one is not None]) == 1
+    assert not TrustedDevice.objects.exists()  # a copy was used, and nobody knows which
+    assert not [one.getMessage() for one in caplog.records if one.levelname == "ERROR"]
+
+
+@pytest.mark.parametrize("attempt", ROUNDS)
+def test_devices_do_not_hold_each_other_up(enrolled_user, device, attempt):
+    user = accounts().get(pk=enrolled_user.pk)
+    values = [devices.trust(user, new_login(user, "pwd", "otp")) for _ in range(CROWD)]
+    answers = at_once(*[partial(by_device, enrolled_user, value) for value in values])
+    assert None not in answers
+    assert errors(answers) == set()
+    assert TrustedDevice.objects.count() == CROWD + 1
+
+
+@pytest.mark.parametrize("attempt", ROUNDS)
+def test_a_device_raced_with_its_removal(enrolled_user, device, attempt):
+    uses = [partial(by_device, enrolled_user, device)]
+    answers = at_once(*uses, *[partial(devices.remove_all, enrolled_user)] * 3)
+    assert errors(answers) == set()
+    assert not TrustedDevice.objects.exists()
+
+
+@pytest.mark.parametrize("attempt", ROUNDS)
+def test_a_device_raced_with_the_end_of_all_logins(enrolled_user, device, attempt):
+    """A login that it gives is from before, or there is none: none outlives the end."""
+    used, _ = at_once(
+        partial(by_device, enrolled_user, device), partial(end_sessions, enrolled_user)
+    )
+    user = accounts().get(pk=enrolled_user.pk)
+    assert devices.devices_of(user) == []
+    if used is not None:
+        assert by_device(user, used.value) is None
 
 
 # --- Enrollments ---

@@ -20,7 +20,9 @@ from rest_framework.views import APIView
 from rest_framework_simplejwt.authentication import JWTStatelessUserAuthentication
 from rest_framework_simplejwt.tokens import AccessToken, RefreshToken, api_settings
 
-from django_totp import exceptions, urls
+from django_totp import devices, exceptions, urls
+from django_totp.accounts import account_by
+from django_totp.assurance import new_login
 from django_totp.backup_code_utils import rotate_backup_codes, store_backup_codes
 from django_totp.conf import conf
 from django_totp.permissions import HasSecondFactor
@@ -50,6 +52,12 @@ def _wait(user: AbstractBaseUser) -> None:
         assert not verify_totp_code(user, "12345")
 
 
+@override_settings(TOTP_TRUSTED_DEVICE_MAX_AGE=2592000)
+def _trust(user: AbstractBaseUser) -> None:
+    row = account_by("pk", user.pk)
+    assert devices.trust(row, new_login(row, "pwd", "otp"), "Tablet")
+
+
 @override_settings(TOTP_THROTTLE_RATE=None)
 def test_the_examples_of_the_http_api(
     http_users: dict[str, AbstractBaseUser], monkeypatch: pytest.MonkeyPatch
@@ -60,6 +68,7 @@ def test_the_examples_of_the_http_api(
     requests = 0
     with time_machine.travel(0x70000000, tick=False):
         _wait(http_users["alan"])
+        _trust(http_users["grace"])
         for section in markdown.sections(page, 2).values():
             with _as_it_says(section):
                 requests += replayed.play(section)
@@ -76,23 +85,23 @@ def _as_it_says(section: str) -> ExitStack:
 
 def test_every_endpoint_is_documented() -> None:
     page = markdown.read("docs/http-api.md")
-    listed = {}
+    listed = set()
     for request, name, _ in markdown.rows(page):
         [request], [name] = markdown.code(request), markdown.code(name)
         method, path = request.split()
-        assert reverse(name) == f"/api/{path}"
+        assert reverse(name, args=["7"] * path.count("{id}")) == f"/api/{path.format(id=7)}"
         assert request in markdown.sections(page, 2)
-        listed[name] = method.lower()
+        listed.add((name, method.lower()))
     assert listed == _endpoints()
 
 
-def _endpoints() -> dict[str, str]:
-    """Return the one method of each endpoint of this package by its URL name."""
-    endpoints = {}
-    for pattern in (*urls.urlpatterns, *jwt.urlpatterns, *recovery.urlpatterns):
-        view = pattern.callback.view_class
-        [endpoints[pattern.name]] = {"get", "post"} & set(dir(view))
-    return endpoints
+def _endpoints() -> set[tuple[str, str]]:
+    """Return the URL name of each endpoint of this package, with each of its methods."""
+    return {
+        (pattern.name, method)
+        for pattern in (*urls.urlpatterns, *jwt.urlpatterns, *recovery.urlpatterns)
+        for method in {"get", "post", "delete"} & set(dir(pattern.callback.view_class))
+    }
 
 
 def _error_rows() -> tuple[list[list[str]], list[list[str]]]:
@@ -169,6 +178,13 @@ def _at_a_view_that_wants_a_second_factor(api: APIClient) -> Any:
         return api.get("/api/totp/", HTTP_AUTHORIZATION=f"Bearer {token}")
 
 
+def _at_a_device_that_is_none(api: APIClient) -> Any:
+    model = get_user_model()
+    name = {model.USERNAME_FIELD: f"{uuid.uuid4().hex}@example.com"}
+    token = AccessToken.for_user(model._default_manager.create_user(**name, password="x"))
+    return api.delete("/api/totp/devices/7/", HTTP_AUTHORIZATION=f"Bearer {token}")
+
+
 OTHER_CODES = {
     "insufficient_user_authentication": _at_a_view_that_wants_a_second_factor,
     "authentication_failed": _signed_in_as({"not": "a key"}),
@@ -181,6 +197,7 @@ OTHER_CODES = {
     "invalid_credentials": _request(data=dict.fromkeys(["username", "email", "password"], "x")),
     "not_authenticated": _request("totp/create/"),
     "token_not_valid": _request("jwt/verify/", data={"token": "x"}),
+    "not_found": _at_a_device_that_is_none,
     "method_not_allowed": _request(method="delete"),
     "not_acceptable": _request(HTTP_ACCEPT="text/html"),
     "request_too_large": _request(data={"password": "x" * base.MAX_BODY}),

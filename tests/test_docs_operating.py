@@ -6,7 +6,14 @@ from dataclasses import fields
 from django.contrib import admin
 from django.core.management import get_commands
 
-from django_totp.admin import ALLOW_RECOVERY, END_SESSIONS, RESET, UNLOCK, TotpAdmin
+from django_totp.admin import (
+    ALLOW_RECOVERY,
+    END_SESSIONS,
+    REMOVE_DEVICES,
+    RESET,
+    UNLOCK,
+    TotpAdmin,
+)
 from django_totp.models import Account, Totp
 from django_totp.operations.support import Duty
 
@@ -23,7 +30,8 @@ def test_names_every_command():
 def test_names_the_actions_and_their_permissions():
     rows = re.findall(r"^\| ([A-Z][^|`]+) \| `(\w+)` \|", PAGE, re.MULTILINE)
     assert {title for title, _ in rows} == {
-        str(remedy.title) for remedy in (RESET, ALLOW_RECOVERY, UNLOCK, END_SESSIONS)
+        str(remedy.title)
+        for remedy in (RESET, ALLOW_RECOVERY, UNLOCK, END_SESSIONS, REMOVE_DEVICES)
     }
     permissions = [*Totp._meta.permissions, *Account._meta.permissions]
     assert {name for _, name in rows} == {name for name, _ in permissions}

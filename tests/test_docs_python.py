@@ -12,6 +12,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -24,11 +25,14 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.core import mail
 from django.dispatch import Signal
 from django.test import override_settings
+from django.utils import timezone
 from rest_framework.test import APIClient
 from rest_framework_simplejwt.tokens import RefreshToken
 
 import django_totp
-from django_totp import recovery, signals
+from django_totp import devices, recovery, signals
+from django_totp.accounts import account_by
+from django_totp.assurance import new_login
 from django_totp.auth import (
     end_sessions,
     finish_owed_enrollment,
@@ -40,7 +44,7 @@ from django_totp.backup_code_utils import BackupCodeGuess, rotate_backup_codes
 from django_totp.conf import conf
 from django_totp.encryption import decrypt, generate_fernet_key
 from django_totp.exceptions import ReauthenticationRequired
-from django_totp.models import Totp
+from django_totp.models import Totp, TrustedDevice
 from django_totp.operations.support import end_exemption, exempt
 from django_totp.reauthentication import reauthenticate
 from django_totp.totp import (
@@ -180,7 +184,7 @@ def test_signals_have_the_arguments_that_are_documented(user: AbstractBaseUser) 
     assert {sender for _, sender, _ in seen} == {type(user)}
     assert {arguments["user"] for *_, arguments in seen} == {user}
     methods = {arguments["method"] for *_, arguments in seen if "method" in arguments}
-    assert methods == {"totp", "backup_code"}
+    assert methods == {"totp", "backup_code", "trusted_device"}
 
 
 def _live(user: AbstractBaseUser) -> None:
@@ -215,6 +219,8 @@ def _live(user: AbstractBaseUser) -> None:
     with pytest.raises(ReauthenticationRequired):
         reauthenticate(user, password="a wrong one")
     reauthenticate(user, password="correct horse battery staple")
+    with override_settings(TOTP_TRUSTED_DEVICE_MAX_AGE=86400):
+        _trust_devices(user)
     app = pyotp.TOTP(start_totp_replacement(user).secret)
     backup_code = confirm_totp_setup(user, app.now())[0]
     _recover(user, app, backup_code)
@@ -241,14 +247,39 @@ def _recover(user: AbstractBaseUser, app: pyotp.TOTP, backup_code: str) -> None:
     finish_owed_enrollment(challenge, app.now())
 
 
-def _first_step(user: AbstractBaseUser, password: str) -> None:
-    body = {user.USERNAME_FIELD: user.get_username(), "password": password}
+def _first_step(user: AbstractBaseUser, password: str, **told: str) -> None:
+    body = {user.USERNAME_FIELD: user.get_username(), "password": password, **told}
     APIClient().post("/api/jwt/create/", body, format="json")
 
 
 def _second_step(user: AbstractBaseUser, **codes: str) -> None:
     body = {"totp_challenge_token": generate_challenge_token(user), **codes}
     APIClient().post("/api/jwt/totp/verify/", body, format="json")
+
+
+def _trust_devices(user: AbstractBaseUser) -> None:
+    """Make trusted devices, use them, and end them in every way that is told."""
+    password = "correct horse battery staple"
+
+    def trust(ago: int = 0) -> str:
+        row = account_by("pk", user.pk)
+        login = new_login(row, "pwd", "otp")
+        return devices.trust(row, replace(login, time=int(time.time()) - ago))
+
+    used = trust()
+    for _ in range(2):
+        _first_step(user, password, trusted_device=used)
+    _first_step(user, password, trusted_device=trust(ago=86400))
+    changed = trust()
+    Totp.objects.filter(user_id=user.pk).update(confirmed_at=timezone.now())
+    _first_step(user, password, trusted_device=changed)
+    for remove in (devices.remove_all, lambda user: devices.remove(user, _only_device())):
+        trust()
+        remove(user)
+
+
+def _only_device() -> str:
+    return str(TrustedDevice.objects.get().pk)
 
 
 def _step_up(user: AbstractBaseUser, **codes: str) -> None:

@@ -69,7 +69,7 @@ def test_the_pages_are_those_of_the_table():
     ]
     included = [one.name for one in urlpatterns[0].url_patterns]
     assert list(told) == included
-    assert markdown.code(told[VERIFY][3]) == [*SecondFactorForm.base_fields]
+    assert markdown.code(told[VERIFY][3]) == [*SecondFactorForm.base_fields, "trust_device"]
     assert markdown.code(told[SETUP][3]) == [
         name for name, one in SetupForm.base_fields.items() if not one.widget.is_hidden
     ]

@@ -106,14 +106,6 @@ def test_a_record_has_the_facts_as_attributes(log, user, request_from_outside):
     assert (record.method, record.reason) == ("totp", "because")
 
 
-def test_a_fact_with_a_name_that_each_record_has_gets_another(log, user):
-    events.record("device_trusted", user, None, name="laptop", method="totp")
-    [record] = log.records
-    assert (record.name, record.totp_name) == ("django_totp", "laptop")
-    assert (record.event, record.method) == ("device_trusted", "totp")
-    assert "name='laptop'" in record.getMessage()
-
-
 @pytest.mark.parametrize(
     ("who", "is_own"), [("nobody", False), ("user", True), ("admin", False), ("self", True)]
 )

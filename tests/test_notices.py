@@ -47,7 +47,7 @@ READY = "2031-05-07T12:00:00+00:00"
 # What is recorded by others than the services that are called below.
 RECORDED = {
     "replaced": ({}, "Codes from the one before no longer work."),
-    "device_trusted": ({"name": "Ada's laptop"}, "A device is now trusted: Ada's laptop."),
+    "device_trusted": ({"device": "Ada's laptop"}, "A device is now trusted: Ada's laptop."),
     "recovery_cancelled": ({}, "It was stopped"),
     "recovered": ({}, "without a code from the one before"),
     "recovery_allowed": ({}, "An administrator lets you set up a new authenticator app"),
@@ -116,6 +116,10 @@ def body(mails):
 
 def complaints(caplog):
     return [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+
+
+def test_a_setup_that_is_dropped_is_no_news(mailed, ada, pending_user):
+    assert mailed(disable_totp, pending_user) == []
 
 
 class Administrator:

@@ -20,6 +20,9 @@ from rest_framework.views import APIView
 from rest_framework_simplejwt.authentication import JWTStatelessUserAuthentication
 from rest_framework_simplejwt.tokens import AccessToken, RefreshToken, api_settings
 
+from django_totp import devices
+from django_totp.accounts import account_by
+from django_totp.assurance import new_login
 from django_totp.auth import generate_challenge_token, next_step
 from django_totp.encryption import decrypt
 from django_totp.models import Totp
@@ -48,9 +51,10 @@ def cost(settings: Any) -> Callable[..., tuple[int, int]]:
     settings.TOTP_THROTTLE_RATE = "1000/minute"
 
     def cost(client: APIClient, name: str, status: int, **body: str) -> tuple[int, int]:
-        post = client.get if name in GET else client.post
+        reads = name in GET or name == "totp-devices"
+        post = client.get if reads else client.post
         with CaptureQueriesContext(connection) as captured:
-            response = post(reverse(name), body, **({} if name in GET else {"format": "json"}))
+            response = post(reverse(name), body, **({} if reads else {"format": "json"}))
         assert response.status_code == status, response.content
         commands = [query["sql"].split()[0].upper() for query in captured]
         in_transactions = Counter(commands)["BEGIN"] + Counter(commands)["COMMIT"]
@@ -147,6 +151,49 @@ def test_the_backup_code_that_is_mailed(notices, second_step, backup_codes):
 def test_wrong_backup_code(second_step):
     """One more than a right one: it may be one of 1.1.x that nobody has digested yet."""
     assert second_step(400, backup_code="abcd-efgh-jkmn-pqrs") == (4, 2)
+
+
+@pytest.fixture
+def device(settings, enrolled_user):
+    """Return what a trusted device of the user keeps."""
+    settings.TOTP_TRUSTED_DEVICE_MAX_AGE = 86400
+    user = account_by("pk", enrolled_user.pk)
+    return devices.trust(user, new_login(user, "pwd", "otp"))
+
+
+def test_login_by_a_trusted_device(cost, api, device, credentials):
+    """As many as the first step, and one: fewer than with a code."""
+    made = cost(api, "jwt-create", 200, **credentials, trusted_device=device)
+    assert made == (3 + TOKENS, 0)
+
+
+def test_a_device_that_is_none(cost, api, device, credentials):
+    tag, rest = device[:8], device[9:]
+    assert cost(api, "jwt-create", 200, **credentials, trusted_device="x") == (2, 0)
+    other = f"{'x' * len(tag)}.{rest}"
+    assert cost(api, "jwt-create", 200, **credentials, trusted_device=other) == (2, 0)
+
+
+def test_a_device_that_was_used_before(cost, api, device, credentials):
+    """One finds no row, one looks why, one ends it."""
+    body = {**credentials, "trusted_device": device}
+    cost(api, "jwt-create", 200, **body)
+    assert cost(api, "jwt-create", 200, **body) == (2 + 3, 2)
+    assert cost(api, "jwt-create", 200, **body) == (2 + 2, 0)
+
+
+def test_right_code_that_makes_a_trusted_device(settings, second_step, secret, otp):
+    settings.TOTP_TRUSTED_DEVICE_MAX_AGE = 86400
+    made = second_step(200, otp_code=otp(secret), trust_device=True)
+    assert made == (2 + TOKENS + 1, 0)
+
+
+def test_the_list_of_trusted_devices(cost, device, signed_in):
+    assert cost(signed_in, "totp-devices", 200) == (2, 0)
+
+
+def test_status_with_trusted_devices(cost, device, signed_in):
+    assert cost(signed_in, "totp-status", 200) == (3, 0)
 
 
 def test_last_login(monkeypatch, cost, api, credentials):

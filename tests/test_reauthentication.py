@@ -3,6 +3,7 @@
 import copy
 import inspect
 import uuid
+from dataclasses import replace
 
 import pytest
 from django.contrib.auth import get_user_model
@@ -11,10 +12,11 @@ from django.test import RequestFactory
 from rest_framework.request import Request
 
 from django_totp import reauthentication
+from django_totp.assurance import new_login
 from django_totp.auth import finish_login
 from django_totp.exceptions import ReauthenticationRequired, TooManyAttempts
 from django_totp.models import Totp
-from django_totp.reauthentication import reauthenticate
+from django_totp.reauthentication import FreshProof, reauthenticate
 
 
 @pytest.fixture
@@ -115,3 +117,29 @@ def test_a_wrong_password_is_a_failed_login_to_django(enrolled_user, failed_logi
     name = get_user_model().USERNAME_FIELD
     assert credentials[name] == enrolled_user.get_username()
     assert told is request
+
+
+@pytest.mark.parametrize("reauthenticate", [False, True])
+@pytest.mark.parametrize("device", ["", "7"])
+def test_a_trusted_device_spares_no_proof_and_its_password_is_none(
+    settings, enrolled_user, proofs, reauthenticate, device
+):
+    settings.TOTP_REAUTHENTICATE = reauthenticate
+    totp, acts = Totp.objects.get(), []
+    login = replace(new_login(enrolled_user, "pwd", "otp"), device=device)
+    act = lambda totp, changes: acts.append(changes)  # noqa: E731
+    for given in ({}, {"password": proofs["password"]}):
+        proof = FreshProof(enrolled_user, login=login, **given)
+        assert proof(totp, act) is (not device)
+    settings.TOTP_REAUTHENTICATE_MAX_AGE = 0 if reauthenticate else 300
+    proof = FreshProof(enrolled_user, login=login, password=proofs["password"])
+    assert proof(totp, act) is (not device)
+    proof = FreshProof(enrolled_user, login=login, backup_code=proofs["backup_code"])
+    assert proof(totp, act)
+
+
+def test_the_login_that_confirmed_has_given_a_code_whatever_it_came_from(enrolled_user, proofs):
+    """One from a trusted device that has replaced the factor, with a code of the new one."""
+    login = replace(new_login(enrolled_user, "pwd", "otp", at=1), device="7")
+    Totp.objects.update(confirmed_sid=login.sid)
+    assert FreshProof(enrolled_user, login=login)(Totp.objects.get(), lambda *told: None)

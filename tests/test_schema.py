@@ -38,6 +38,7 @@ from django_totp.views.jwt import JWTCreateView
 from tests.endpoints import ENDPOINTS, GET, LOGIN, OPEN, PATHS, SIGNED_IN, wrong_code
 
 OPERATIONS = {name: ("/api/" + PATHS[name], "get" if name in GET else "post") for name in ENDPOINTS}
+DEVICES = {"totp/devices/", "totp/devices/{id}/"}
 PROOFS = {"otp_code", "backup_code", "password"}
 PROVEN = ["totp-disable", "totp-replace", "totp-rotate-backup-codes"]
 OPTIONAL = [*PROVEN, "totp-recovery-recovery-cancel"]
@@ -48,8 +49,11 @@ REQUESTS = {
     "totp-recovery-recovery": {"totp_challenge_token"},
     "totp-recovery-recovery-confirm": {"token"},
     "totp-recovery-recovery-cancel": {"token"},
-    "jwt-create": {get_user_model().USERNAME_FIELD, "password"},
-    "jwt-totp-verify": {"totp_challenge_token", "otp_code", "backup_code"},
+    "jwt-create": {get_user_model().USERNAME_FIELD, "password", "trusted_device"},
+    "jwt-totp-verify": {
+        *("totp_challenge_token", "otp_code", "backup_code"),
+        *("trust_device", "device_name"),
+    },
     "jwt-totp-create": {"totp_challenge_token"},
     "jwt-totp-confirm": {"totp_challenge_token", "input_code"},
     "jwt-step-up": {"refresh", "otp_code", "backup_code"},
@@ -148,15 +152,15 @@ def test_the_user_name_has_its_name_in_a_project_with_either_user_model(model):
     assert (done.returncode, done.stderr) == (0, "")
     body = yaml.safe_load(done.stdout)["components"]["schemas"]["JWTCreateRequest"]
     name = {"stock": "username", "email": "email"}[model]
-    assert set(body["properties"]) == set(body["required"]) == {name, "password"}
+    assert set(body["properties"]) - {"trusted_device"} == set(body["required"])
+    assert set(body["required"]) == {name, "password"}
 
 
 def test_urls_may_be_included_in_a_namespace_and_alone(settings):
     only_totp = [path("2fa/", include(("django_totp.urls", "two_factor")))]
     settings.ROOT_URLCONF = type("urls", (), {"urlpatterns": only_totp})
-    assert set(written()["paths"]) == {
-        f"/2fa/{PATHS[name]}" for name in SIGNED_IN if "recovery" not in name
-    }
+    paths = {PATHS[name] for name in SIGNED_IN if "recovery" not in name} | DEVICES
+    assert set(written()["paths"]) == {f"/2fa/{path}" for path in paths}
 
 
 @pytest.mark.parametrize("name", ENDPOINTS)
@@ -380,8 +384,8 @@ def test_a_wait_is_told_in_a_header(schema, name):
 
 def test_the_answers_to_a_password_are_told_apart(schema):
     content = responses(schema, "jwt-create")[200]["application/json"]
-    assert len(followed(schema, content["schema"])["oneOf"]) == 3
-    assert len(content["examples"]) == 5
+    assert len(followed(schema, content["schema"])["oneOf"]) == 4
+    assert len(content["examples"]) == 6
     for example in content["examples"].values():
         validate(schema, content["schema"], example["value"])
         crossed = {**example["value"], "is_totp_enabled": not example["value"]["is_totp_enabled"]}
@@ -427,6 +431,50 @@ def test_a_login_conforms(conforms, login, enrolled_user, secret, otp, backup_co
     conforms(login(enrolled_user, backup_code=backup_codes[0]), 200)
     conforms(login(enrolled_user, backup_code=backup_codes[0]), 400)
     conforms(login(enrolled_user, otp_code=wrong_code(secret)), 400)
+
+
+def test_trusted_devices_conform(
+    schema, settings, api, sign_in, enrolled_user, password, secret, otp
+):
+    settings.TOTP_TRUSTED_DEVICE_MAX_AGE = 86400
+
+    def conforms(response, status, path, method):
+        documented = schema["paths"][f"/api/{path}"][method]["responses"][str(status)]
+        assert response.status_code == status, response.content
+        if "content" not in documented:
+            assert response.content == b""
+            return None
+        validate(schema, documented["content"]["application/json"]["schema"], response.json())
+        return response.json()
+
+    client, at = sign_in(enrolled_user, "pwd", "otp"), "/api/totp/devices/"
+    assert conforms(client.get(at), 200, "totp/devices/", "get") == []
+    code = {
+        "totp_challenge_token": generate_challenge_token(enrolled_user),
+        "otp_code": otp(secret),
+    }
+    named = {"trust_device": True, "device_name": "laptop"}
+    made = conforms(
+        post(api, "jwt-totp-verify", {**code, **named}), 200, "jwt/totp/verify/", "post"
+    )
+    credentials = {
+        enrolled_user.USERNAME_FIELD: enrolled_user.get_username(),
+        "password": password,
+        "trusted_device": made["trusted_device"],
+    }
+    used = conforms(post(api, "jwt-create", credentials), 200, "jwt/create/", "post")
+    assert set(used) == {"is_totp_enabled", "refresh", "access", "trusted_device"}
+    assert conforms(get_status(client), 200, "totp/", "get")["trusted_devices"] == 1
+    [device] = conforms(client.get(at), 200, "totp/devices/", "get")
+    one = f"{at}{device['id']}/"
+    conforms(client.delete(one), 204, "totp/devices/{id}/", "delete")
+    conforms(client.delete(one), 404, "totp/devices/{id}/", "delete")
+    conforms(client.delete(at), 204, "totp/devices/", "delete")
+    conforms(api.get(at), 401, "totp/devices/", "get")
+    conforms(api.delete(at), 401, "totp/devices/", "delete")
+    conforms(api.delete(one), 401, "totp/devices/{id}/", "delete")
+    for method in ("get", "delete"):
+        assert schema["paths"][at][method]["security"] == [{"jwtAuth": []}]
 
 
 def test_a_login_without_a_second_factor_conforms(conforms, login, user, api):

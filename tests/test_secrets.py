@@ -36,9 +36,17 @@ from rest_framework.test import APIClient
 from rest_framework_simplejwt.tokens import AccessToken, RefreshToken
 
 import django_totp
-from django_totp import auth, backup_code_utils, challenges, exceptions, reauthentication, totp
+from django_totp import (
+    auth,
+    backup_code_utils,
+    challenges,
+    devices,
+    exceptions,
+    reauthentication,
+    totp,
+)
 from django_totp.accounts import account_by
-from django_totp.assurance import UNKNOWN
+from django_totp.assurance import UNKNOWN, new_login
 from django_totp.encryption import encrypt
 from django_totp.models import BackupCode, Totp
 from django_totp.views.base import SecretsFilter
@@ -279,6 +287,27 @@ class TestCrashes:
         assert "It broke." in mails[2]
         assert planted.found_in(*mails) == set()
         assert planted.found_in(*logged()) == set()
+
+    @pytest.mark.parametrize("place", ["_used", "_delete", "TrustedDevice"])
+    @pytest.mark.parametrize("kind", KINDS)
+    @pytest.mark.parametrize("debug", [True, False], ids=["debug", "production"])
+    def test_what_a_trusted_device_keeps_is_not_shown(
+        self, settings, monkeypatch, planted, mails, logged, requests, enrolled, debug, kind, place
+    ):
+        """Neither where the login breaks after it, nor where it is itself what breaks."""
+        settings.DEBUG, settings.TOTP_TRUSTED_DEVICE_MAX_AGE = debug, 86400
+        user = account_by("pk", enrolled.pk)
+        value = devices.trust(user, new_login(user, "pwd", "otp"))
+        series, secret = value.split(".")[3:]
+        planted.add(device=value, device_series=series, device_secret=secret)
+        monkeypatch.setattr(f"django_totp.devices.{place}", crash)
+        monkeypatch.setattr("django_totp.auth.challenges.make", lambda *args: "x")
+        monkeypatch.setattr("django_totp.views.jwt.pair", crash)
+        monkeypatch.setattr("django_totp.views.login.Response", crash)
+        response = requests("jwt-create", kind, trusted_device=value)
+        assert response.status_code == 500
+        assert planted.found_in(response.content, *mails, *logged()) == set()
+        assert mails
 
     def test_a_report_still_helps(self, monkeypatch, mails, requests):
         """It names the exception, the place and the variables, if not their values."""

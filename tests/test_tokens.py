@@ -1,5 +1,7 @@
 """Tokens of simplejwt that say what their login is worth."""
 
+from dataclasses import replace
+
 import pytest
 from rest_framework_simplejwt.exceptions import InvalidToken
 from rest_framework_simplejwt.settings import api_settings
@@ -66,6 +68,19 @@ def test_the_claims_of_another_token_and_none_beside(user):
     restate_as(token, {"amr": ["sms"]})
     assert claims_in(token) == {"amr": ["sms"]}
     assert token["tenant"] == "blue"
+
+
+def test_a_device_is_stated_and_taken_back(user):
+    token = RefreshToken.for_user(user)
+    by_device = replace(LOGIN, device="7")
+    restate(token, by_device)
+    assert claims_in(token) == by_device.claims
+    assert token.access_token["device"] == "7"
+    restate(token, LOGIN)
+    assert claims_in(token) == LOGIN.claims
+    assert "device" not in token
+    restate(token, Assurance(time=1))
+    assert claims_in(token) == LOGIN.claims
 
 
 def test_a_rotated_token_is_another_one_that_says_the_same(clock, user):

@@ -10,7 +10,7 @@ class DjangoTotpConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from . import checks, events, notices  # noqa: F401
+        from . import checks, devices, events, notices  # noqa: F401
 
         events.happened.connect(notices.hear)
 

@@ -5,7 +5,8 @@ factor was given, else the first: OpenID Connect Core section 2), ``acr`` (``aal
 after NIST SP 800-63B) and ``sid``, a random name. A token carries them from the login to the last
 refresh, and a session holds the same. Nothing decays and nothing is rewritten: whoever asks
 compares the time. What is not stated by all four is unknown: it is never a second factor, and
-never recent.
+never recent. A fifth, ``device``, is there where a trusted device stood in for the code: then
+``auth_time`` is when that was given, long ago, and the login is never recent either.
 
 ``standing`` is the one judge. A login is outdated if it is from before the moment from which on
 the account lets logins count (``Account.valid_from``): whole seconds are what tokens tell, so one
@@ -57,14 +58,16 @@ class Standing(Enum):
 class Assurance:
     """How somebody logged in: by which ``methods``, at what ``time`` and under which name.
 
-    ``time`` is in seconds since the epoch. An assurance that is not ``stated`` is unknown: it
-    has no methods, and its time is what little is known of it.
+    ``time`` is in seconds since the epoch. ``device`` is the key of the trusted device that
+    stood in for a code, if one did. An assurance that is not ``stated`` is unknown: it has no
+    methods, and its time is what little is known of it.
     """
 
     methods: tuple[str, ...] = ()
     time: int | None = None
     sid: str = ""
     stated: bool = False
+    device: str = ""
 
     @property
     def has_second_factor(self) -> bool:
@@ -74,16 +77,20 @@ class Assurance:
     @property
     def claims(self) -> dict[str, Any]:
         """Return the claims that state it in a token."""
-        return {
+        claims = {
             "amr": list(self.methods),
             "auth_time": self.time,
             "acr": LEVELS[self.has_second_factor],
             "sid": self.sid,
         }
+        return {**claims, "device": self.device} if self.device else claims
 
     def is_recent(self, max_age: int, *, at: float | None = None) -> bool:
-        """Return whether it is stated to be less than ``max_age`` seconds old."""
-        if not self.stated or self.time is None:
+        """Return whether it is stated to be less than ``max_age`` seconds old.
+
+        One by a trusted device is not, even if the code of that was given just now.
+        """
+        if not self.stated or self.time is None or self.device:
             return False
         age = (time.time() if at is None else at) - self.time
         return -CLOCK_SKEW.total_seconds() <= age < max_age
@@ -96,7 +103,7 @@ class Assurance:
         """Return what it is once the second factor is given, ``at`` seconds since the epoch.
 
         That is now, if not told. The first factor is whatever has opened the login, known or
-        not. It gets no older by it.
+        not. It gets no older by it, and needs no trusted device any more.
         """
         given = int(time.time() if at is None else at)
         return _login(*self.methods, "otp", "mfa", at=max(given, self.time or 0), sid=self.sid)
@@ -211,6 +218,11 @@ def gave_second_factor(login: Assurance, totp: Totp) -> bool:
     return login.has_second_factor and not _is_before(login, _since(totp))
 
 
+def gave_code(login: Assurance, totp: Totp) -> bool:
+    """Return whether ``login`` gave that factor itself, and no trusted device stood in for it."""
+    return gave_second_factor(login, totp) and not upgraded(login, totp).device
+
+
 def upgraded(login: Assurance, totp: Totp | None) -> Assurance:
     """Return ``login`` with the second factor that it has given if it confirmed ``totp``."""
     since = _since(totp)
@@ -284,18 +296,24 @@ def _earliest(user: AbstractBaseUser) -> int | None:
 
 
 def _stated(claims: Mapping[str, Any], now: float) -> Assurance | None:
-    """Return what four well-formed claims state, or ``None`` if anything about them is odd."""
+    """Return what well-formed claims state, or ``None`` if anything about them is odd."""
     methods, at, level, sid = (claims.get(name) for name in ("amr", "auth_time", "acr", "sid"))
+    device = claims.get("device", "")
     if not isinstance(methods, list) or not all(isinstance(each, str) for each in methods):
         return None
     if not _is_name(sid) or not _is_past(at, now):
         return None
-    stated = Assurance(tuple(methods), at, sid, stated=True)
+    if "device" in claims and not _is_name(device):
+        return None
+    stated = Assurance(tuple(methods), at, sid, stated=True, device=device)
     return stated if level == LEVELS[stated.has_second_factor] else None
 
 
 def _is_name(sid: object) -> TypeGuard[str]:
-    """Return whether ``sid`` is one that the column of the confirming login can hold."""
+    """Return whether ``sid`` is one that the column of the confirming login can hold.
+
+    The key of a device has no other form.
+    """
     if not isinstance(sid, str) or not 0 < len(sid) <= LONGEST_SID:
         return False
     return sid.isascii() and sid.isprintable()

@@ -266,19 +266,20 @@ def reset_totp(
     ``using`` are those of ``end_sessions``; ``seen`` is what is to be removed, if not what is
     there by now. Raise TotpNotEnrolled if there is no such enrollment.
     """
-    _reset(user, using, seen)
-    events.record("disabled", user, request, reason=reason)
+    removed = _reset(user, using, seen)
+    events.record("disabled", user, request, reason=reason, was=removed)
     events.send(signals.totp_disabled, user, request)
 
 
 @retried
-def _reset(user: AbstractBaseUser, using: str | None, seen: Totp | None) -> None:
+def _reset(user: AbstractBaseUser, using: str | None, seen: Totp | None) -> str:
     totp = as_seen(read_enrolled(user, using), seen)
     account = Account.objects.db_manager(totp.database).of(user)
     with transaction.atomic(using=totp.database):
         account.end_logins()
         totp.remove()
     relate(Account, user, account)
+    return "" if totp.is_enabled else "pending"
 
 
 @sensitive_variables("otp_code", "backup_code")

@@ -14,7 +14,7 @@ change none of these: a typing error costs no new login.
 
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from django.contrib.auth import get_user_model
@@ -130,16 +130,11 @@ def is_current(claims: dict[str, Any], user: AbstractBaseUser, totp: Totp | None
 
 def _fingerprint(purpose: str, session_hash: str, user: AbstractBaseUser, totp: Totp | None) -> str:
     """Return a digest of what a challenge rests on. The session hash is what keeps it secret."""
-    state = [session_hash]
-    account = related(Account, user)
-    if account is not None and account.valid_from is not None:
-        state += [account.valid_from.isoformat()]
-    if totp is not None and totp.confirmed_at is not None:
-        state += [str(totp.pk), totp.confirmed_at.isoformat(), str(totp.verifications)]
-        state += _recovery(purpose, totp)
+    state = state_of(session_hash, user, totp)
+    if totp is not None and totp.is_enabled:
+        state += [str(totp.verifications), *_recovery(purpose, totp)]
     # Who has read the mail may have changed the password: the owner can stop it all the same.
-    rests_on = state[-3:] if purpose == CANCEL else state
-    return hashlib.sha256("\n".join(rests_on).encode()).hexdigest()
+    return digest_of(state[-3:] if purpose == CANCEL else state)
 
 
 def _recovery(purpose: str, totp: Totp) -> list[str]:
@@ -149,3 +144,19 @@ def _recovery(purpose: str, totp: Totp) -> list[str]:
     if purpose == VERIFY or totp.recovery_ready_at is None:
         return []
     return [totp.recovery_ready_at.isoformat()]
+
+
+def state_of(session_hash: str, user: AbstractBaseUser, totp: Totp | None) -> list[str]:
+    """Return what the two factors of ``user`` are, in words that tell others apart."""
+    state = [session_hash]
+    account = related(Account, user)
+    if account is not None and account.valid_from is not None:
+        state += [account.valid_from.isoformat()]
+    if totp is not None and totp.confirmed_at is not None:
+        state += [str(totp.pk), totp.confirmed_at.isoformat()]
+    return state
+
+
+def digest_of(state: Sequence[str]) -> str:
+    """Return a digest of ``state``."""
+    return hashlib.sha256("\n".join(state).encode()).hexdigest()

@@ -21,7 +21,6 @@ from .signals import non_totp_login_success, totp_login_success, totp_verificati
 logger = logging.getLogger("django_totp")
 happened = Signal()
 LONGEST_AGENT = 255  # characters of a header that a client may have written
-TAKEN = vars(logging.LogRecord("", 0, "", 0, "", (), None)).keys()  # "name" among them
 EVENTS = (  # what ``record`` tells of, as docs/logging.md explains it
     "login",
     "login_failed",
@@ -43,6 +42,9 @@ EVENTS = (  # what ``record`` tells of, as docs/logging.md explains it
     "wait_ended",
     "stepped_up",
     "sessions_ended",
+    "device_trusted",
+    "device_refused",
+    "device_removed",
     "exempted",
     "exemption_ended",
 )
@@ -58,9 +60,8 @@ def record(
 ) -> None:
     """Log ``event`` of ``user`` with ``facts`` and, as far as ``request`` tells it, the address.
 
-    The record has them as attributes too: ``event``, ``user_pk`` and each fact by its name, or
-    with ``totp_`` before it if that is taken. More attributes are ``actor_pk``, who did it (empty
-    outside of a request), and ``user_agent``.
+    The record has them as attributes too: ``event``, ``user_pk`` and each fact by its name. More
+    attributes are ``actor_pk``, who did it (empty outside of a request), and ``user_agent``.
     """
     user_pk = "" if user is None else str(user.pk)
     told = {"user_pk": user_pk, **facts, "address": address(request)}
@@ -68,8 +69,7 @@ def record(
     shown = told if actor in ("", user_pk) else {**told, "actor_pk": actor}
     text = " ".join(f"{name}={value!r}" for name, value in shown.items() if value)
     more = {"event": event, "actor_pk": actor, "user_agent": user_agent(request)}
-    extra = {f"totp_{name}" if name in TAKEN else name: fact for name, fact in told.items()}
-    _log(level, "%s %s", event, text, extra={**extra, **more})
+    _log(level, "%s %s", event, text, extra={**told, **more})
     with _never_raising():
         happened.send_robust(sender=event, user=user, request=request, facts=facts)
 

@@ -15,7 +15,7 @@ from django.dispatch import receiver
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.functional import SimpleLazyObject
 
-from . import navigation
+from . import device_cookie, navigation
 from .accounts import account_by
 from .auth import next_step
 from .conf import conf
@@ -47,13 +47,18 @@ class SecondFactorMiddleware:
         if hasattr(request, "totp_visit"):  # it is there twice
             return self.get_response(request)
         visit = _begin(request)
-        return self._acall(visit) if self.is_async else _answer(visit, self.get_response(request))
+        if self.is_async:
+            return self._acall(visit)
+        response = _answer(visit, self.get_response(request))
+        device_cookie.send(request, response)
+        return response
 
     async def _acall(self, visit: Visit) -> Any:
         response = await self.get_response(visit.request)
-        if _is_through(visit, response):
-            return response
-        return await sync_to_async(_answer)(visit, response)
+        if not _is_through(visit, response):
+            response = await sync_to_async(_answer)(visit, response)
+        device_cookie.send(visit.request, response)
+        return response
 
     def process_view(self, request: Any, view: Any, args: Any, kwargs: Any) -> HttpResponse | None:
         """Settle a login that a middleware has made, and let the login of an admin ask."""

@@ -9,7 +9,7 @@ from django.shortcuts import resolve_url
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
-from . import decorators, events, navigation
+from . import decorators, navigation
 from .exceptions import PolicyUnavailable
 from .forms import problems_of
 from .moments import local
@@ -64,7 +64,6 @@ class TwoStepMixin:
             form.add_error(None, str(error))
             return self.form_invalid(form)  # type: ignore[attr-defined,no-any-return]
         if half is None:
-            events.logged_in(user, self.request, method="password")
             if begin is not None:
                 navigation.tell(self.request, _required_from(begin))
             return HttpResponseRedirect(self.get_success_url())  # type: ignore[attr-defined]

@@ -10,8 +10,8 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.hashers import check_password
 from django.views.decorators.debug import sensitive_variables
 
-from . import events
-from .assurance import Assurance, gave_second_factor, upgraded
+from . import devices, events
+from .assurance import Assurance, gave_code, upgraded
 from .attempts import Act, answer, move, read_enrolled, retried, trusted
 from .auth import guess_of
 from .conf import conf
@@ -27,8 +27,8 @@ class FreshProof:
     It is a ``Proof`` for the services that change an enrollment: proof and change are decided on
     one and the same row. A row that is not enabled needs none, and neither does a ``login`` that
     gave the second factor, recently where ``TOTP_REAUTHENTICATE`` is on, or one that is unknown
-    where it is off. A password proves nothing beside a login that has given no more. Without a
-    ``login`` a proof is always asked for.
+    where it is off. A password proves nothing beside a login that has given no more, and a trusted
+    device is no second factor here. Without a ``login`` a proof is always asked for.
     """
 
     user: AbstractBaseUser
@@ -53,13 +53,13 @@ class FreshProof:
         if self.login is None:
             return False
         if not conf.TOTP_REAUTHENTICATE:
-            return not self.login.stated or gave_second_factor(self.login, totp)
+            return not self.login.stated or gave_code(self.login, totp)
         login = upgraded(self.login, totp)
         is_recent = login.is_recent(conf.TOTP_REAUTHENTICATE_MAX_AGE)
-        return is_recent and gave_second_factor(login, totp)
+        return is_recent and gave_code(login, totp)
 
     def _may_use_password(self, totp: Totp) -> bool:
-        return self.login is None or gave_second_factor(self.login, totp)
+        return self.login is None or gave_code(self.login, totp)
 
     @cached_property
     @sensitive_variables()
@@ -116,3 +116,4 @@ def _keep_hash(user: AbstractBaseUser, found: AbstractBaseUser, password: str) -
     if before and after != before and check_password(password, before):  # not a new password
         users = get_user_model()._base_manager.using(found._state.db)
         users.filter(pk=user.pk, password=after).update(password=before)
+        devices.rehashed(user, before=str(after), after=before)

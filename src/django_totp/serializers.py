@@ -11,6 +11,7 @@ from rest_framework import serializers
 PASSWORD_LENGTH = 4096
 CODE_LENGTH = 255
 TOKEN_LENGTH = 4096
+DEVICE_NAME_LENGTH = 100
 
 
 class StringField(serializers.CharField):
@@ -29,6 +30,13 @@ class StringField(serializers.CharField):
         if not isinstance(data, str):
             self.fail("invalid")
         return super().to_internal_value(data)
+
+
+class AnyTextField(StringField):
+    """A string that nothing depends on: whatever else came is an empty one."""
+
+    def run_validation(self, data: Any = serializers.empty) -> str:
+        return data if isinstance(data, str) else ""
 
 
 class EmptySerializer(serializers.Serializer[Any]):
@@ -55,11 +63,16 @@ class ReauthenticationRequest(PasswordRequest):
 
 
 class JWTCreateRequest(serializers.Serializer[Any]):
-    """The user name, under the name that the user model gives it, and the password."""
+    """The user name, under the name that the user model gives it, and the password.
+
+    An app that is a trusted device sends what it keeps along. What is wrong there is no error: a
+    code is asked for.
+    """
 
     password = StringField(
         max_length=PASSWORD_LENGTH, trim_whitespace=False, style={"input_type": "password"}
     )
+    trusted_device = AnyTextField(required=False, help_text=_("What a trusted device keeps."))
 
     def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
         model = get_user_model()
@@ -90,6 +103,15 @@ class OneCodeRequest(serializers.Serializer[Any]):
 
 class JWTTotpVerifyRequest(OneCodeRequest):
     totp_challenge_token = StringField(max_length=TOKEN_LENGTH)
+    trust_device = serializers.BooleanField(
+        required=False, help_text=_("Ask for no code from here for a while. Needs an otp_code.")
+    )
+    device_name = StringField(
+        max_length=DEVICE_NAME_LENGTH,
+        required=False,
+        allow_blank=True,
+        help_text=_("What the list of trusted devices calls it."),
+    )
 
 
 class JWTStepUpRequest(OneCodeRequest):
@@ -132,11 +154,28 @@ class TotpStatusResponse(serializers.Serializer[Any]):
     backup_codes_remaining = serializers.IntegerField()
     is_replacement_pending = serializers.BooleanField()
     recovery_ready_at = serializers.DateTimeField(allow_null=True)
+    trusted_devices = serializers.IntegerField(
+        required=False, help_text=_("Where the project has trusted devices.")
+    )
+
+
+class TrustedDeviceResponse(serializers.Serializer[Any]):
+    id = serializers.IntegerField()
+    name = serializers.CharField(allow_blank=True)
+    created_at = serializers.DateTimeField()
+    last_used_at = serializers.DateTimeField()
+    expires_at = serializers.DateTimeField()
 
 
 class TokenPairResponse(serializers.Serializer[Any]):
     refresh = serializers.CharField()
     access = serializers.CharField()
+
+
+class SecondFactorResponse(TokenPairResponse):
+    trusted_device = serializers.CharField(
+        required=False, help_text=_("What the device has to keep for its next login.")
+    )
 
 
 class JWTTotpConfirmResponse(TokenPairResponse, BackupCodesResponse):
@@ -153,6 +192,13 @@ class ChallengeResponse(serializers.Serializer[Any]):
 
 class EnrollmentOwedResponse(ChallengeResponse):
     is_totp_required = serializers.BooleanField()
+
+
+class TrustedResponse(TokenPairResponse):
+    is_totp_enabled = serializers.BooleanField()
+    trusted_device = serializers.CharField(
+        help_text=_("What the device has to keep for its next login.")
+    )
 
 
 class SignedInResponse(TokenPairResponse):

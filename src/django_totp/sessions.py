@@ -19,7 +19,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.middleware.csrf import rotate_token
 from django.views.decorators.debug import sensitive_variables
 
-from . import assurance, challenges
+from . import assurance, challenges, device_cookie, events
 from .assurance import Assurance, keep_in_session, new_login, totp_of
 from .auth import next_step
 from .conf import conf
@@ -103,14 +103,21 @@ def first_step(
 ) -> tuple[HalfLogin | None, datetime | None]:
     """Begin the half-login that a password of ``user`` is, or sign in where that is enough.
 
-    Return it, and from when on who is signed in without a second factor must have one. ``at`` is
-    when it began, in seconds since the epoch. Raise PolicyUnavailable.
+    It is from a trusted device, too. Return it, and from when on who is signed in without a second
+    factor must have one. ``at`` is when it began, in seconds since the epoch. Raise
+    PolicyUnavailable.
     """
     backend = backend_of(user)
     step = next_step(user) if backend not in conf.TOTP_EXEMPT_BACKENDS else None
     if step is None or not step.challenge:
         sign_in(request, user, new_login(user, "pwd", at=at), backend=backend)
+        events.logged_in(user, request, method="password")
         return None, None if step is None else step.required_from
+    trusted = None if step.is_enrollment else device_cookie.recognize(request, user)
+    if trusted is not None:
+        sign_in(request, user, trusted.login(user, "pwd"), backend=backend)
+        events.logged_in(user, request, method="trusted_device")
+        return None, None
     purpose = challenges.ENROLL if step.is_enrollment else challenges.VERIFY
     half = begin(request, user, step.challenge, purpose, methods=["pwd"], login_url=login_url)
     if request.session.session_key:

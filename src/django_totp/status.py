@@ -5,6 +5,7 @@ from typing import Any, TypeGuard
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.db.models import Count, Q
 
+from . import devices
 from .adoption import give_digests, has_codes, lacks_digests
 from .attempts import read
 from .models import Totp
@@ -16,7 +17,10 @@ def _is_recovering(totp: Totp | None) -> TypeGuard[Totp]:
 
 
 def status_of(user: AbstractBaseUser) -> dict[str, Any]:
-    """Return whether the enrollment is on or pending, since when, and what goes with it."""
+    """Return whether the enrollment is on or pending, since when, and what goes with it.
+
+    And how many devices are trusted, where there may be any: that costs a query more.
+    """
     usable = Q(backup_codes__is_used=False, backup_codes__digest__isnull=False)
     unused = Count("backup_codes", filter=usable)
     totp = read(user, unused=unused, has_codes=has_codes(), has_undigested=lacks_digests())
@@ -24,7 +28,7 @@ def status_of(user: AbstractBaseUser) -> dict[str, Any]:
         give_digests(totp)
         totp = read(user, unused=unused)
     current = totp if totp is not None and (totp.is_enabled or totp.is_pending) else None
-    return {
+    told = {
         "is_totp_enabled": current is not None and current.is_enabled,
         "is_pending": current is not None and current.is_pending,
         "created_at": current and current.created_at,
@@ -33,3 +37,4 @@ def status_of(user: AbstractBaseUser) -> dict[str, Any]:
         "recovery_ready_at": current.recovery_ready_at if _is_recovering(current) else None,
         "is_replacement_pending": current is not None and replacement_of(current) is not None,
     }
+    return {**told, "trusted_devices": len(devices.devices_of(user))} if devices.is_on() else told

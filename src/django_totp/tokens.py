@@ -12,7 +12,7 @@ from rest_framework_simplejwt.tokens import Token
 
 from .assurance import UNKNOWN, Assurance, new_login
 
-CLAIMS = tuple(UNKNOWN.claims)
+CLAIMS = (*UNKNOWN.claims, "device")
 
 
 def token_pair(user: AbstractBaseUser, *methods: str) -> dict[str, str]:
@@ -36,7 +36,7 @@ def pair(user: AbstractBaseUser, login: Assurance) -> dict[str, str]:
 def restate(token: Token, login: Assurance) -> None:
     """Let ``token`` state ``login``, whatever it said. An unknown login leaves it as it is."""
     if login.stated:
-        token.payload.update(login.claims)
+        restate_as(token, login.claims)
 
 
 def claims_in(token: Token) -> dict[str, Any]:

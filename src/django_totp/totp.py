@@ -284,8 +284,8 @@ def disable_totp(
     Raise TotpNotEnrolled if there is no enrollment, TotpRequired if it is confirmed and must be
     there, PolicyUnavailable, and ReauthenticationRequired.
     """
-    _remove(user, proof or trusted)
-    events.record("disabled", user, request, reason=reason)
+    removed = _remove(user, proof or trusted)
+    events.record("disabled", user, request, reason=reason, was=removed)
     events.send(signals.totp_disabled, user, request)
 
 
@@ -495,12 +495,14 @@ def _confirmation(totp: Totp, in_recovery: bool) -> type[Confirmation | Successi
 
 
 @retried
-def _remove(user: AbstractBaseUser, proof: Proof) -> None:
+def _remove(user: AbstractBaseUser, proof: Proof) -> str:
+    """Remove the enrollment and return what it was, for the log."""
     totp = read_enrolled(user)
     if totp.is_enabled:
         policy.refuse_to_disable(user)
     if not proof(totp, lambda totp, changes: totp.remove()):
         raise ReauthenticationRequired
+    return "" if totp.is_enabled else "pending"
 
 
 @retried

@@ -20,7 +20,7 @@ from django.http import HttpRequest
 from django.utils.crypto import constant_time_compare
 from django.views.decorators.debug import sensitive_variables
 
-from . import assurance, challenges
+from . import assurance, challenges, device_cookie, events
 from .accounts import account_by, join
 from .assurance import Standing, keep_in_session, new_login
 from .exceptions import PolicyUnavailable
@@ -162,8 +162,19 @@ class Visit:
         if worth is Standing.GOOD:
             self._accept(user)
             keep_in_session(self.request, replace(login, stated=False))
-        else:
+        elif worth is not Standing.SECOND_FACTOR or not self._is_by_device(user):
             self.user = self._refuse(user, worth)
+
+    def _is_by_device(self, user: AbstractBaseUser) -> bool:
+        """Return whether a trusted device has stood in for the code that the login lacks."""
+        trusted = device_cookie.recognize(self.request, user)
+        if trusted is None:
+            return False
+        methods = assurance.in_session(self.session, user).methods
+        self._accept(user)
+        keep_in_session(self.request, trusted.login(user, *methods))
+        events.logged_in(user, self.request, method="trusted_device")
+        return True
 
 
 def visit_of(request: Any) -> Visit:

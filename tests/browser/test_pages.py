@@ -2,6 +2,7 @@
 
 import itertools
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,12 @@ from playwright.sync_api import Page, expect
 from pytest_django.live_server_helper import LiveServer
 
 import django_totp
+from django_totp import devices
+from django_totp.accounts import account_by
 from django_totp.assurance import SESSION_KEY as ASSURANCE
-from django_totp.models import Totp
+from django_totp.assurance import new_login
+from django_totp.device_cookie import COOKIE
+from django_totp.models import Totp, TrustedDevice
 from tests.browsing import PASSWORD, Browser, age_enrollment
 
 from .conftest import Site
@@ -223,6 +228,52 @@ def test_the_pages_of_a_factor(site, authenticator, enrolled_user, visit, see, s
     page.get_by_role("button", name="Turn it off").click()
     expect(page.get_by_role("status")).to_have_text("Two-factor authentication is off.")
     see(page, "8-off", FACTOR)
+
+
+def test_the_pages_of_trusted_devices(site, authenticator, enrolled_user, visit, see, settings):
+    """Trust this browser, come back without a code, and remove it, by keyboard in part."""
+    settings.TOTP_TRUSTED_DEVICE_MAX_AGE = 30 * 86400
+    page = visit(site, f"{LOGIN}?next={STATE}", **screen)
+    log_in(page, site)
+    see(page, "1-verify", STEP)
+    box = page.get_by_role("checkbox")
+    expect(box).to_have_accessible_name("Don’t ask for a code on this device for 30 days")
+    expect(box).to_have_accessible_description("Only if nobody else uses this device.")
+    page.get_by_text("Don’t ask for a code").click()
+    expect(box).to_be_checked()
+    send(page, wrong_code(authenticator))
+    expect(page.get_by_role("checkbox")).to_be_checked()
+    see(page, "2-wrong-code", STEP, WRONG)
+    send(page, authenticator.now())
+    expect(page.get_by_role("heading", name="Trusted devices")).to_be_visible()
+    [cookie] = [one for one in page.context.cookies() if one["name"] == COOKIE]
+    assert (cookie["httpOnly"], cookie["sameSite"], cookie["path"]) == (True, "Lax", "/")
+    assert 29.9 * 86400 < cookie["expires"] - time.time() < 30.1 * 86400
+    see(page, "3-state-one", FACTOR)
+    page.context.clear_cookies(name="sessionid")
+    page.goto(f"{LOGIN}?next={STATE}")
+    log_in(page, site)
+    heading(page, FACTOR)  # without a code
+    user = account_by("pk", enrolled_user.pk)
+    for name in ("My laptop", "Firefox auf dem Rechner im Arbeitszimmer meiner Großmutter", "<b>"):
+        devices.trust(user, new_login(user, "pwd", "otp"), name)
+    page.reload()
+    see(page, "4-state-many", FACTOR)
+    button = page.get_by_role("button", name="Remove", exact=True).nth(1)
+    expect(button).to_have_accessible_description(
+        re.compile("Grossmutter|Großmutter|laptop|<b>|name")
+    )
+    tab_to(page, ".totp-devices button")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("status")).to_have_text("The device is trusted no more.")
+    assert TrustedDevice.objects.count() == 3
+    page.get_by_role("button", name="Remove all of them").click()
+    expect(page.get_by_role("status")).to_have_text("No device is trusted any more.")
+    see(page, "5-state-none", FACTOR)
+    page.context.clear_cookies(name="sessionid")
+    page.goto(LOGIN)
+    log_in(page, site)
+    heading(page, STEP)
 
 
 def tab_to(page: Page, selector: str) -> None:

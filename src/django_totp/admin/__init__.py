@@ -1,16 +1,19 @@
 """What Django's admin shows of users and lets support do for them. No secret is shown."""
 
 from .accounts import AccountAdmin
+from .devices import TrustedDeviceAdmin
 from .enrollments import TotpAdmin
 from .events import EventAdmin
-from .remedies import ALLOW_RECOVERY, END_SESSIONS, RESET, UNLOCK
+from .remedies import ALLOW_RECOVERY, END_SESSIONS, REMOVE_DEVICES, RESET, UNLOCK
 
 __all__ = [
     "ALLOW_RECOVERY",
     "END_SESSIONS",
+    "REMOVE_DEVICES",
     "RESET",
     "UNLOCK",
     "AccountAdmin",
     "EventAdmin",
     "TotpAdmin",
+    "TrustedDeviceAdmin",
 ]

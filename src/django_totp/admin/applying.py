@@ -49,6 +49,10 @@ class AppliesRemedies:
         """Return what the confirmation page says of ``row`` for us: which one was shown."""
         return str(row.pk)
 
+    def _named(self, row: Any) -> str:
+        """Return what the confirmation page calls ``row``."""
+        return name_of(row.user)
+
     def _apply(self, remedy: Remedy, request: HttpRequest, queryset: QuerySet[Any]) -> Any:
         """Ask for confirmation or, where that is given, apply ``remedy`` to the selected users."""
         chosen = list(queryset.prefetch_related(None)[: SELECTION_LIMIT + 1])
@@ -95,7 +99,7 @@ class AppliesRemedies:
             "title": remedy.title,
             "remedy": remedy,
             "rows": rows,
-            "names": [name_of(row.user) for row in rows],
+            "names": [self._named(row) for row in rows],
             "refused": refused,
             "seen": [self._seal(row) for row in rows],
             "seen_name": SEEN,

@@ -9,10 +9,11 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.formats import date_format
 from django.utils.functional import cached_property
-from django.utils.text import Truncator, format_lazy
+from django.utils.text import format_lazy
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from django_totp.agents import described
 from django_totp.events import EVENTS
 from django_totp.models import Event
 from django_totp.moments import local
@@ -22,7 +23,6 @@ from django_totp.users import name_of
 from .base import SEARCH_LIMIT, model_admin
 
 NEWEST = 10_000  # events that can be paged through
-SHORT = 60  # characters of a browser in the list
 
 
 class EventFilter(admin.SimpleListFilter):
@@ -139,7 +139,8 @@ class EventAdmin(model_admin()):  # type: ignore[misc]  # what it is says the pr
 
     @admin.display(description=gettext_lazy("browser"))
     def browser(self, event: Event) -> str:
-        return Truncator(event.user_agent).chars(SHORT) or self.get_empty_value_display()
+        agent = event.user_agent
+        return described(agent) if agent else str(self.get_empty_value_display())
 
 
 def _name(event: Any, key: str) -> str:

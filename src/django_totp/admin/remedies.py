@@ -7,7 +7,9 @@ from typing import Any
 from django.contrib.admin.models import CHANGE, DELETION
 from django.utils.translation import gettext_lazy, ngettext_lazy
 
+from django_totp import devices
 from django_totp.auth import end_sessions, reset_totp
+from django_totp.exceptions import TotpError
 from django_totp.operations.support import act_upon
 from django_totp.recovery import allow_recovery
 from django_totp.totp import end_wait
@@ -39,6 +41,11 @@ def _on_enrollment(service: Callable[..., None]) -> Callable[..., None]:
 
 def _end_sessions(row: Any, *, user: Any, **facts: Any) -> None:
     end_sessions(user, using=row._state.db, **facts)
+
+
+def _remove_device(row: Any, *, user: Any, **facts: Any) -> None:
+    if not devices.remove(user, str(row.pk), **facts):
+        raise TotpError  # somebody has removed it meanwhile
 
 
 RESET = Remedy(
@@ -112,6 +119,24 @@ END_SESSIONS = Remedy(
     done=ngettext_lazy(
         "All logins of %(count)d user were ended.",
         "All logins of %(count)d users were ended.",
+        "count",
+    ),
+)
+REMOVE_DEVICES = Remedy(
+    action="remove_devices",
+    apply=_remove_device,
+    opens=False,
+    flag=DELETION,
+    title=gettext_lazy("Remove trusted devices"),
+    explanation=gettext_lazy(
+        "These devices ask for a code again at their next login. Who is logged in there stays so: "
+        "to change that as well, end all logins."
+    ),
+    button=gettext_lazy("Yes, remove these devices"),
+    entry="Removed a trusted device.",
+    done=ngettext_lazy(
+        "%(count)d trusted device was removed.",
+        "%(count)d trusted devices were removed.",
         "count",
     ),
 )

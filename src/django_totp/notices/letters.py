@@ -142,7 +142,7 @@ def _shown(told: Occasion) -> dict[str, Any]:
     if told.event == "backup_code_used":
         shown["left"] = BackupCode.objects.filter(totp__user_id=told.user.pk, is_used=False).count()
     if told.event == "device_trusted":
-        shown["name"] = shown.get("name") or described(told.agent)
+        shown["device"] = shown.get("device") or described(told.agent)
     return shown
 
 

@@ -67,6 +67,8 @@ def _event(sender: str, facts: Mapping[str, str]) -> str:
     """Return what ``NOTICES`` calls the event, or nothing that it knows."""
     if sender == "verified":
         return "backup_code_used" if facts.get("method") == "backup_code" else ""
+    if sender == "disabled" and facts.get("was"):
+        return ""  # it was never on
     if sender == "wait_began" and not facts.get("notice"):
         return ""
     if sender == "wait_began" and not facts.get("until"):

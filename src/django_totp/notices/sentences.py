@@ -91,7 +91,7 @@ NOTICES = {
     "device_trusted": Notice(
         _("A device needs no codes now"),
         _(
-            "A device is now trusted: %(name)s. For some time, your password alone is enough to "
+            "A device is now trusted: %(device)s. For some time, your password alone is enough to "
             "log in from there."
         ),
     ),

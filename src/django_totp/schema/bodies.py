@@ -41,6 +41,21 @@ class SignedIn(serializers.SignedInResponse):
     is_totp_enabled = FalseField()
 
 
+@extend_schema_serializer(component_name="TotpTrustedResponse")
+class Trusted(serializers.TrustedResponse):
+    """Its mark is no enumeration: see ``Owed``."""
+
+
+@extend_schema_serializer(component_name="TotpSecondFactorResponse")
+class SecondFactor(serializers.SecondFactorResponse):
+    pass
+
+
+@extend_schema_serializer(component_name="TotpTrustedDeviceResponse")
+class TrustedDevice(serializers.TrustedDeviceResponse):
+    pass
+
+
 @extend_schema_serializer(component_name="TotpTokenPairResponse")
 class TokenPair(serializers.TokenPairResponse):
     pass
@@ -134,6 +149,6 @@ def login() -> PolymorphicProxySerializer:
     """
     return PolymorphicProxySerializer(
         component_name="JWTCreateResponse",
-        serializers=[Challenge, Owed, SignedIn],
+        serializers=[Challenge, Trusted, Owed, SignedIn],
         resource_type_field_name=None,
     )

@@ -7,8 +7,8 @@ from typing import Any
 
 from django.contrib.auth import get_user_model
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiExample, OpenApiResponse
-from rest_framework.exceptions import AuthenticationFailed
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse
+from rest_framework.exceptions import AuthenticationFailed, NotFound
 
 from django_totp import serializers
 from django_totp.exceptions import (
@@ -40,6 +40,7 @@ from .operations import (
 )
 
 JWT, CHALLENGE = "eyJhbGciOiJIUzI1NiIs...", "eyJ1c2VyX2lkIjoiMSIs..."
+DEVICE = "a4ayc_80.1893456000.7..."
 TOKENS = {"refresh": JWT, "access": JWT}
 NOT_ONE_CODE = tuple(
     BodyRefused(sentence, code)
@@ -115,6 +116,37 @@ class TotpRotateBackupCodes(ProvenOperation):
     refusals = (TotpNotEnrolled(),)
 
 
+class RemoveDevices(SignedInOperation):
+    method = "delete"
+    operation_id = "totp_devices_remove_all"
+    summary = "Remove all trusted devices"
+    description = "Let each of them ask for a code at its next login."
+    responses = {204: OpenApiResponse(None, "There is none any more.")}
+
+
+class TotpDevices(SignedInOperation):
+    target_class = "django_totp.views.api.TotpDevicesView"
+    method = "get"
+    also = RemoveDevices
+    operation_id = "totp_devices"
+    summary = "List the trusted devices"
+    description = "Tell which devices need no code for now, the one that was used last first."
+    responses = {
+        200: OpenApiResponse(bodies.TrustedDevice(many=True), "The devices."),
+    }
+
+
+class TotpDevice(SignedInOperation):
+    target_class = "django_totp.views.api.TotpDeviceView"
+    method = "delete"
+    operation_id = "totp_device_remove"
+    summary = "Remove a trusted device"
+    description = "Let it ask for a code at its next login."
+    parameters = (OpenApiParameter("id", OpenApiTypes.INT, OpenApiParameter.PATH),)
+    responses = {204: OpenApiResponse(None, "It is none any more.")}
+    refusals = (NotFound(),)
+
+
 class JWTCreate(LoginOperation):
     target_class = "django_totp.views.jwt.JWTCreateView"
     operation_id = "jwt_create"
@@ -122,7 +154,8 @@ class JWTCreate(LoginOperation):
     description = (
         "Give tokens or, to a user who has a second factor or must set one up first, a challenge "
         "token: for `jwt/totp/verify/`, or for `jwt/totp/create/` and `jwt/totp/confirm/`. In a "
-        "recovery, there is one for the latter beside that for the former."
+        "recovery, there is one for the latter beside that for the former. From a trusted device, "
+        "which sends what it keeps as `trusted_device`, no code is asked for."
     )
     request = serializers.JWTCreateRequest
     responses = {
@@ -141,6 +174,10 @@ class JWTCreate(LoginOperation):
                         "totp_challenge_token": CHALLENGE,
                         "totp_recovery_challenge_token": CHALLENGE,
                     },
+                ),
+                OpenApiExample(
+                    "from a trusted device",
+                    {"is_totp_enabled": True, **TOKENS, "trusted_device": DEVICE},
                 ),
                 OpenApiExample(
                     "with one to set up first",
@@ -177,10 +214,14 @@ class JWTTotpVerify(LoginOperation):
     target_class = "django_totp.views.jwt.JWTTotpVerifyView"
     operation_id = "jwt_totp_verify"
     summary = "Finish a login with a code"
-    description = "Give tokens for a challenge token with either `otp_code` or `backup_code`."
+    description = (
+        "Give tokens for a challenge token with either `otp_code` or `backup_code`. With "
+        "`trust_device` and an `otp_code` the next logins from there need no code, where the "
+        "project has trusted devices."
+    )
     request = serializers.JWTTotpVerifyRequest
     example = {"totp_challenge_token": CHALLENGE, "otp_code": "123456"}
-    responses = {200: OpenApiResponse(bodies.TokenPair, "The login is done.")}
+    responses = {200: OpenApiResponse(bodies.SecondFactor, "The login is done.")}
     refusals = (
         InvalidChallenge(),
         InvalidTotpCode(),

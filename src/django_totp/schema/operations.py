@@ -77,30 +77,39 @@ class Operation(OpenApiViewExtension):
 
     match_subclasses = True
     method = "post"
+    also: "type[Operation] | None" = None  # what the endpoint does by another method
     auth: list[str] | None = None  # the view's own
     operation_id: str
     summary: str
     description: str
+    parameters: tuple[OpenApiParameter, ...] = ()
     request: type[Serializer[Any]] | None = None
     example: dict[str, str]
     responses: dict[int, OpenApiResponse]
     refusals: tuple[TotpError | APIException, ...] = ()
 
     def view_replacement(self) -> type[APIView]:
-        if hasattr(getattr(self.target, self.method), "kwargs"):  # it says so by extend_schema
-            return self.target  # type: ignore[no-any-return]
         described = type(self.target.__name__, (self.target,), {})
+        self.describe(described)
+        if self.also is not None:
+            self.also(self.target_callback).describe(described)
+        return described
+
+    def describe(self, described: type[APIView]) -> None:
+        """Tell of one method of a view, unless the project does by ``extend_schema``."""
+        if hasattr(getattr(self.target, self.method), "kwargs"):
+            return
         operation = extend_schema(
             operation_id=self.operation_id,
             summary=self.summary,
             description=self.description,
             tags=[self.operation_id.partition("_")[0]],
             auth=self.auth,
-            parameters=[RETRY_AFTER],
+            parameters=[RETRY_AFTER, *self.parameters],
             request=self._request(),
             responses={**self.responses, **self._errors()},
         )
-        return extend_schema_view(**{self.method: operation})(described)
+        extend_schema_view(**{self.method: operation})(described)
 
     def _request(self) -> dict[str, OpenApiRequest] | None:
         """Return the body in JSON, where the project reads it: one of several kinds is what

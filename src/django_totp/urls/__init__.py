@@ -13,4 +13,6 @@ urlpatterns = [
         api.TotpRotateBackupCodesView.as_view(),
         name="totp-rotate-backup-codes",
     ),
+    path("totp/devices/", api.TotpDevicesView.as_view(), name="totp-devices"),
+    path("totp/devices/<id>/", api.TotpDeviceView.as_view(), name="totp-device"),
 ]

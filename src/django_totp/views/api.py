@@ -8,11 +8,12 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.db.models import Model
 from django.utils.translation import gettext_lazy as _
 from rest_framework import status
-from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.exceptions import AuthenticationFailed, NotFound
 from rest_framework.permissions import SAFE_METHODS, IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from django_totp import devices
 from django_totp.accounts import HAS_CODES, account_by, join, named_in
 from django_totp.assurance import (
     Assurance,
@@ -34,6 +35,7 @@ from django_totp.serializers import (
     TotpConfirmRequest,
     TotpCreateResponse,
     TotpStatusResponse,
+    TrustedDeviceResponse,
 )
 from django_totp.status import status_of
 from django_totp.totp import (
@@ -149,6 +151,27 @@ class TotpRotateBackupCodesView(SignedInView):
     def post(self, request: Request) -> Response:
         codes = rotate_backup_codes(self.user, request=request, proof=self.proof)
         return Response({"backup_codes": codes})
+
+
+class TotpDevicesView(SignedInView):
+    """The trusted devices of the user. To end them needs no proof: it only closes."""
+
+    @shows(200, TrustedDeviceResponse(many=True))
+    def get(self, request: Request) -> Response:
+        return Response(TrustedDeviceResponse(devices.devices_of(self.user), many=True).data)
+
+    @shows(204)
+    def delete(self, request: Request) -> Response:
+        devices.remove_all(self.user, request=request)
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class TotpDeviceView(SignedInView):
+    @shows(204)
+    def delete(self, request: Request, id: str) -> Response:
+        if not devices.remove(self.user, id, request=request):
+            raise NotFound
+        return Response(status=status.HTTP_204_NO_CONTENT)
 
 
 def _row_of(user: Any, token: Any) -> AbstractBaseUser:

@@ -9,12 +9,14 @@ from typing import Any
 from django.contrib.auth import authenticate, get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.utils.translation import gettext_lazy as _
+from django.views.decorators.debug import sensitive_variables
 from rest_framework import status
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from django_totp import events
+from django_totp import devices, events
+from django_totp.agents import described
 from django_totp.assurance import Assurance, new_login
 from django_totp.auth import (
     NextStep,
@@ -30,7 +32,7 @@ from django_totp.serializers import (
     JWTTotpConfirmResponse,
     JWTTotpCreateRequest,
     JWTTotpVerifyRequest,
-    TokenPairResponse,
+    SecondFactorResponse,
     TotpCreateResponse,
 )
 from django_totp.spelling import LONGEST_NAME, folded
@@ -67,7 +69,10 @@ class ChallengedView(LoginView):
 
 
 class PasswordView(LoginView):
-    """The first step: a password ends the login or, where TOTP is on or owed, a challenge token."""
+    """The first step: a password ends the login or, where TOTP is on or owed, a challenge token.
+
+    From a trusted device it ends the login, too.
+    """
 
     def name_subject(self, body: dict[str, Any]) -> Subject | None:
         name = body.get(get_user_model().USERNAME_FIELD)
@@ -75,20 +80,33 @@ class PasswordView(LoginView):
 
     @shows(200, "Tokens, or a challenge token.", request=JWTCreateRequest)
     def post(self, request: Request) -> Response:
-        started = time.time()
-        user = self._authenticate(request)
+        started, credentials = time.time(), self.read(JWTCreateRequest)
+        kept = credentials.pop("trusted_device", "")
+        user = self._authenticate(request, credentials)
         step = next_step(user)
         if step.is_enrollment:
             owed = {"is_totp_enabled": False, "is_totp_required": True}
             return Response({**owed, "totp_challenge_token": step.challenge})
         if step.challenge:
-            return Response({"is_totp_enabled": True, **_challenges(step)})
+            told = self._sign_in_by_device(user, kept) or _challenges(step)
+            return Response({"is_totp_enabled": True, **told})
         tokens = self.sign_in(user, new_login(user, "pwd", at=started))
         events.logged_in(user, request, method="password")
         return Response({"is_totp_enabled": False, **tokens, **_grace(step)})
 
-    def _authenticate(self, request: Request) -> AbstractBaseUser:
-        user = authenticate(request._request, **_as_in_forms(self.read(JWTCreateRequest)))
+    @sensitive_variables("kept")
+    def _sign_in_by_device(self, user: AbstractBaseUser, kept: str) -> dict[str, Any] | None:
+        """Return the answer to a login from a trusted device, or ``None`` if it is from none."""
+        trusted = devices.use(user, kept, request=self.request)
+        if trusted is None:
+            return None
+        tokens = self.sign_in(user, trusted.login(user, "pwd"))
+        events.logged_in(user, self.request, method="trusted_device")
+        return {**tokens, "trusted_device": trusted.value}
+
+    @sensitive_variables("credentials")
+    def _authenticate(self, request: Request, credentials: dict[str, str]) -> AbstractBaseUser:
+        user = authenticate(request._request, **_as_in_forms(credentials))
         if user is None or not self.may_sign_in(user):
             events.record("login_failed", user, request, level=logging.WARNING, method="password")
             raise AuthenticationFailed(_("Invalid credentials."), "invalid_credentials")
@@ -98,16 +116,26 @@ class PasswordView(LoginView):
 class SecondFactorView(ChallengedView):
     """The second step: a challenge token and a code end the login."""
 
-    @shows(200, TokenPairResponse, request=JWTTotpVerifyRequest)
+    @shows(200, SecondFactorResponse, request=JWTTotpVerifyRequest)
     def post(self, request: Request) -> Response:
         started, data = time.time(), self.read(JWTTotpVerifyRequest)
+        wants_trust, name = data.pop("trust_device", False), data.pop("device_name", "")
         user = finish_login(
             data.pop(self.challenge_field), **data, may_sign_in=self.may_sign_in, request=request
         )
-        tokens = self.sign_in(user, new_login(user, "pwd", "otp", at=started))
+        login = new_login(user, "pwd", "otp", at=started)
+        tokens = self.sign_in(user, login)
         method = "backup_code" if "backup_code" in data else "totp"
         events.logged_in(user, request, method=method)
+        if wants_trust and method == "totp":
+            tokens |= self._trust(user, login, name)
         return Response(tokens)
+
+    def _trust(self, user: AbstractBaseUser, login: Assurance, name: str) -> dict[str, str]:
+        """Return what the device has to keep, if it could be made a trusted one."""
+        name = name or described(events.user_agent(self.request))
+        value = devices.trust(user, login, name, request=self.request)
+        return {"trusted_device": value} if value else {}
 
 
 class OwedSetupView(ChallengedView):

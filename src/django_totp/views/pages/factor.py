@@ -6,12 +6,13 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_variables
 
-from django_totp import decorators, navigation, policy
+from django_totp import decorators, devices, navigation, policy
 from django_totp.assurance import assurance_of
 from django_totp.backup_code_utils import rotate_backup_codes
 from django_totp.conf import conf
 from django_totp.exceptions import ReauthenticationRequired, TotpError, TotpNotEnrolled
 from django_totp.forms import ServiceForm
+from django_totp.moments import local
 from django_totp.reauthentication import FreshProof
 from django_totp.recovery import cancel_recovery_of
 from django_totp.status import status_of
@@ -22,7 +23,7 @@ from .setup import show_codes
 
 
 class StatePage(Page):
-    """Whether the second factor is on, and where to change that."""
+    """Whether the second factor is on, where to change that, and which devices are trusted."""
 
     template_name = "django_totp/state.html"
 
@@ -30,12 +31,26 @@ class StatePage(Page):
         return decorators.ask_for_login(self.request) if self.user is None else None
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        return self.show()
+        return self.show(devices=self._devices())
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        if "stop_recovery" in request.POST:
-            cancel_recovery_of(self.user, request=request)
-            navigation.tell(request, _("Nobody can set up a new app without a code now."))
+        """Remove trusted devices, or stop a recovery. It needs no second factor: it only closes."""
+        return self.refuse_to_hurry(devices=self._devices()) or self._close()
+
+    def _devices(self) -> list[tuple[Any, Any, Any]]:
+        """Return the devices, each with its moments as they are shown."""
+        rows = devices.devices_of(self.user)
+        return [(row, local(row.last_used_at), local(row.expires_at)) for row in rows]
+
+    def _close(self) -> HttpResponse:
+        if "stop_recovery" in self.request.POST:
+            cancel_recovery_of(self.user, request=self.request)
+            navigation.tell(self.request, _("Nobody can set up a new app without a code now."))
+        elif "all_devices" in self.request.POST:
+            devices.remove_all(self.user, request=self.request)
+            navigation.tell(self.request, _("No device is trusted any more."))
+        elif devices.remove(self.user, self.request.POST.get("device", ""), request=self.request):
+            navigation.tell(self.request, _("The device is trusted no more."))
         return navigation.redirect(navigation.STATE)
 
     def get_context_data(self, **told: Any) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.debug import sensitive_variables
 
-from django_totp import events, navigation, sessions
+from django_totp import device_cookie, events, navigation, sessions
 from django_totp.accounts import account_by
 from django_totp.assurance import assurance_of, new_login, totp_of
 from django_totp.auth import finish_login, recovery_challenge, step_up
@@ -118,11 +118,15 @@ class VerifyPage(StepPage):
         is_enrollment = self.half is not None and self.half.is_enrollment
         return navigation.to_step(True, self.next_url) if is_enrollment else None
 
+    def get_context_data(self, **told: Any) -> dict[str, Any]:
+        unit, count = _period()
+        trust = {"trust_unit": unit, "trust_for": count}
+        wants_trust = "trust_device" in self.request.POST
+        told = {**_of_recovery(self.half), **trust, **told}
+        return super().get_context_data(wants_trust=wants_trust, **told)
+
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         return self.show(SecondFactorForm())
-
-    def get_context_data(self, **told: Any) -> dict[str, Any]:
-        return super().get_context_data(**_of_recovery(self.half), **told)
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         form = SecondFactorForm(request.POST)
@@ -168,6 +172,8 @@ class VerifyPage(StepPage):
         login = new_login(user, *half.methods, "otp", "mfa", at=at)
         sessions.sign_in(request, user, login, half=half)
         events.logged_in(user, request, method=_method(codes))
+        if "trust_device" in request.POST and "otp_code" in codes:
+            device_cookie.trust(request, user, login)
         return self.go_on()
 
     @sensitive_variables("codes")
@@ -195,6 +201,15 @@ def _of_recovery(half: sessions.HalfLogin | None) -> dict[str, Any]:
         "ready_at": ready_at,
         "is_ready": ready_at is not None and ready_at <= datetime.now(UTC),
     }
+
+
+def _period() -> tuple[str, int]:
+    """Return for how long a device is trusted: a unit, and how many. None of them is never."""
+    seconds = conf.TOTP_TRUSTED_DEVICE_MAX_AGE
+    for unit, size in (("days", 86400), ("hours", 3600)):
+        if seconds and seconds % size == 0:
+            return unit, seconds // size
+    return "minutes", -(-seconds // 60)
 
 
 def _method(codes: dict[str, str]) -> str:
