@@ -69,7 +69,7 @@ def test_the_html_template(sent: Any, settings: Any, tmp_path: Any) -> None:
     path.write_text(example)
     [engine] = settings.TEMPLATES
     settings.TEMPLATES = [{**engine, "DIRS": [tmp_path]}]
-    [(html, _)] = sent("device_trusted", name="<b>").alternatives
+    [(html, _)] = sent("device_trusted", device="<b>").alternatives
     assert "<th>Address</th><td>127.0.0.1</td>" in html
     assert f'<a href="{settings.TOTP_NOTICE_URL}">' in html
     assert escape("<b>") in html

@@ -184,7 +184,7 @@ def test_events_of_others(mailed, ada, request_of_ada, event):
 
 
 def test_a_device_without_a_name_is_called_by_its_browser(mailed, ada, request_of_ada):
-    told = body(mailed(events.record, "device_trusted", ada, request_of_ada, name=""))
+    told = body(mailed(events.record, "device_trusted", ada, request_of_ada, device=""))
     assert "A device is now trusted: Firefox on Windows." in told
 
 
@@ -514,7 +514,7 @@ def project_templates(settings, tmp_path):
 
 def test_names_are_text_and_stay_in_their_line(mailed, ada, request_of_ada, monkeypatch):
     monkeypatch.setattr(letters, "name_of", lambda user: HOSTILE)
-    message = one(mailed(events.record, "device_trusted", ada, request_of_ada, name=HOSTILE))
+    message = one(mailed(events.record, "device_trusted", ada, request_of_ada, device=HOSTILE))
     line = "<b>x</b> & {{ site }} %s Bcc: all@example.com"
     assert f"Account: {line}\n" in message.body
     assert f"A device is now trusted: {line}. For" in message.body
@@ -528,7 +528,7 @@ def test_names_are_escaped_in_html(mailed, ada, request_of_ada, monkeypatch, pro
         "notice.html", "{{ sentence }}{{ details }}{% for _, v in details %}{{ v }}{% endfor %}"
     )
     monkeypatch.setattr(letters, "name_of", lambda user: HOSTILE)
-    message = one(mailed(events.record, "device_trusted", ada, request_of_ada, name=HOSTILE))
+    message = one(mailed(events.record, "device_trusted", ada, request_of_ada, device=HOSTILE))
     [(html, kind)] = message.alternatives
     assert kind == "text/html"
     assert "<b>" not in html
@@ -536,7 +536,7 @@ def test_names_are_escaped_in_html(mailed, ada, request_of_ada, monkeypatch, pro
 
 
 def test_a_name_is_not_long(mailed, ada, request_of_ada):
-    message = one(mailed(events.record, "device_trusted", ada, request_of_ada, name="x" * 10**6))
+    message = one(mailed(events.record, "device_trusted", ada, request_of_ada, device="x" * 10**6))
     assert len(message.body) < 1000
 
 

@@ -34,7 +34,8 @@ def recognize(request: Any, user: AbstractBaseUser) -> Trusted | None:
 @sensitive_variables("value")
 def trust(request: Any, user: AbstractBaseUser, login: Assurance) -> None:
     """Let this browser be a trusted device of ``user``: see ``devices.trust``."""
-    name = described(events.user_agent(request))
+    agent = events.user_agent(request)
+    name = described(agent) if agent else ""
     value = devices.trust(user, login, name, request=request)
     if value:
         _keep(request, value)

@@ -133,7 +133,8 @@ class SecondFactorView(ChallengedView):
 
     def _trust(self, user: AbstractBaseUser, login: Assurance, name: str) -> dict[str, str]:
         """Return what the device has to keep, if it could be made a trusted one."""
-        name = name or described(events.user_agent(self.request))
+        agent = events.user_agent(self.request)
+        name = name or (described(agent) if agent else "")
         value = devices.trust(user, login, name, request=self.request)
         return {"trusted_device": value} if value else {}
 
