@@ -127,9 +127,8 @@ class SecondFactorView(ChallengedView):
         tokens = self.sign_in(user, login)
         method = "backup_code" if "backup_code" in data else "totp"
         events.logged_in(user, request, method=method)
-        if wants_trust and method == "totp":
-            tokens |= self._trust(user, login, name)
-        return Response(tokens)
+        wants_trust = wants_trust and method == "totp"
+        return Response({**tokens, **(self._trust(user, login, name) if wants_trust else {})})
 
     def _trust(self, user: AbstractBaseUser, login: Assurance, name: str) -> dict[str, str]:
         """Return what the device has to keep, if it could be made a trusted one."""
