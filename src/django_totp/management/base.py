@@ -1,5 +1,6 @@
 """What the commands share: which user, in which database, the question, and errors."""
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -9,9 +10,14 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connections
 from django.utils.timezone import is_aware, localtime
 
-from django_totp.exceptions import TotpError
-from django_totp.operations.support import find_user
+from django_totp.exceptions import TotpError, TotpNotEnrolled
+from django_totp.operations.support import act_upon, enrollment_of, find_user
 from django_totp.users import name_of
+
+CHANGED = (
+    "The enrollment was replaced or removed while you were asked, and nothing was done. See "
+    "totp_status, and decide again."
+)
 
 
 class DatabaseCommand(BaseCommand):
@@ -73,6 +79,30 @@ class UserCommand(DatabaseCommand):
         """Write ``text`` unless ``--verbosity 0`` asks for silence."""
         if options["verbosity"] > 0:
             self.stdout.write(text)
+
+
+class EnrollmentCommand(UserCommand):
+    """A command that asks, and then does something to the enrollment that was there before."""
+
+    question: str  # with the ``name`` of the user in it, as in ``done``
+    done: str
+    act: Callable[..., None]
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)
+        self.add_reason(parser)
+        self.add_yes(parser)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        user = self.find_user(options)
+        seen = enrollment_of(user, using=options["database"])  # fails before it asks
+        name = self.name_of(user)
+        self.confirm(self.question.format(name=name), options)
+        try:
+            act_upon(seen, type(self).act, user=user, reason=options["reason"])
+        except TotpNotEnrolled:
+            raise CommandError(CHANGED) from None
+        self.say(self.done.format(name=name), options)
 
 
 def _confirms(question: str) -> bool:
