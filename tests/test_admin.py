@@ -19,7 +19,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import path, reverse
 from django.utils import timezone
 
-from django_totp.admin import AccountAdmin, TotpAdmin, applying, base, enrollments
+from django_totp.admin import ALLOW_RECOVERY, AccountAdmin, TotpAdmin, applying, base, enrollments
 from django_totp.backup_code_utils import store_backup_codes, verify_backup_code
 from django_totp.encryption import encrypt
 from django_totp.models import Account, BackupCode, Totp
@@ -881,6 +881,21 @@ class TestPermissions:
     def test_a_superuser_has_all_and_no_plain_delete(self, superuser, totp):
         options = re.findall(r'<option value="(\w+)"', text_of(superuser.get(LIST)))
         assert options == ["reset_two_factor", "allow_recovery", "end_the_wait", "end_sessions"]
+
+
+class TestRecovery:
+    def test_it_is_allowed_with_a_reason_and_told(self, superuser, admin_user, totp, apply, caplog):
+        caplog.set_level(logging.INFO, "django_totp")
+        apply("allow_recovery", totp, reason="lost phone")
+        (record,) = [one for one in caplog.records if getattr(one, "event", "")]
+        assert (record.event, record.reason) == ("recovery_allowed", "lost phone")
+        assert record.actor_pk == str(admin_user.pk)
+        assert Totp.objects.get(pk=totp.pk).is_recovery_ready
+        assert "allowed by an administrator" in text_of(superuser.get(page_of(totp)))
+
+    def test_not_everybody_may_do_it_for_everybody(self):
+        """As with a reset: not for the own account, and a superuser's is a superuser's."""
+        assert ALLOW_RECOVERY.opens
 
 
 class TestDeletingUsers:

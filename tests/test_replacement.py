@@ -14,7 +14,7 @@ from django_totp.accounts import account_by
 from django_totp.assurance import Assurance, Standing, new_login, standing
 from django_totp.auth import generate_challenge_token, step_up, verify_challenge_token
 from django_totp.backup_code_utils import verify_backup_code
-from django_totp.encryption import decrypt, encrypt, encrypted_at
+from django_totp.encryption import decrypt, encrypt, made_at
 from django_totp.exceptions import (
     InvalidChallenge,
     InvalidTotpCode,
@@ -349,13 +349,13 @@ class TestKeys:
         self, settings, clock, enrolled_user, otp, request
     ):
         new = new_secret(enrolled_user)
-        begun = encrypted_at(row().replacement)
+        begun = made_at(row().replacement)
         clock.shift(1800)
         request.getfixturevalue("keys")
         tallies = {tally.name: tally.moved for tally in reencrypt()}
         assert tallies["replacements of TOTP enrollments"] == 1
         settings.TOTP_ENCRYPTION_KEY_FALLBACKS = []
-        assert encrypted_at(row().replacement) == begun
+        assert made_at(row().replacement) == begun
         clock.shift(1799)
         assert confirm_totp_setup(enrolled_user, otp(new))
 

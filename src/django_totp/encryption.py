@@ -19,6 +19,7 @@ MAKE_A_KEY = (
     "Make one with: python -c "
     '"from django_totp.encryption import generate_fernet_key; print(generate_fernet_key())"'
 )
+FERNET_HEAD, FERNET_VERSION = 12, 0x80  # characters with the version and the timestamp
 
 
 def generate_fernet_key() -> str:
@@ -65,12 +66,17 @@ def decrypt(value: str) -> str:
         raise InvalidToken from None  # made with our key, but not by encrypt()
 
 
-def encrypted_at(value: str) -> int:
-    """Return when the Fernet token ``value`` was made, in seconds since the epoch.
+def made_at(token: str) -> int:
+    """Return when a Fernet token was made, in seconds since the epoch, and 0 of what is none.
 
-    To encrypt it again under another key makes it no younger. Raise like ``decrypt``.
+    To encrypt it again under another key makes it no younger. No key is needed to know it, and
+    nothing is verified: ``decrypt`` does that.
     """
-    return _multi_fernet(resolve_fernet_keys()).extract_timestamp(value.encode())
+    try:
+        version, *timestamp = base64.urlsafe_b64decode(token[:FERNET_HEAD])
+    except ValueError:
+        return 0
+    return int.from_bytes(bytes(timestamp), "big") if version == FERNET_VERSION else 0
 
 
 def keyed_digest(value: str) -> str:

@@ -4,6 +4,7 @@ Reads go to the database that is written (``router.db_for_write``), and past wha
 querysets: whether a code was used before is no question for what lags behind.
 """
 
+import time
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -15,6 +16,7 @@ from django.db.models.signals import post_delete, pre_delete
 from django.utils.translation import gettext_lazy as _
 
 from .conf import conf
+from .encryption import made_at
 from .moments import CLOCK_SKEW, MomentField, age
 
 RECOVERY_WINDOW = timedelta(days=7)
@@ -106,6 +108,13 @@ class Totp(models.Model):
         """Return whether the enrollment still can be confirmed."""
         longest = timedelta(seconds=conf.TOTP_SETUP_MAX_AGE)
         return not self.is_enabled and -CLOCK_SKEW <= age(self.created_at) < longest
+
+    @property
+    def is_being_replaced(self) -> bool:
+        """Return whether a replacement was begun that still can be confirmed, by whomever."""
+        age = time.time() - made_at(self.replacement)
+        skew = CLOCK_SKEW.total_seconds()
+        return self.is_enabled and -skew <= age < conf.TOTP_SETUP_MAX_AGE
 
     @property
     def is_recovery_pending(self) -> bool:

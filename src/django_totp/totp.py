@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from cryptography.fernet import InvalidToken
@@ -32,7 +31,7 @@ from .attempts import (
 )
 from .backup_code_utils import generate_backup_codes, insert_codes
 from .conf import conf
-from .encryption import decrypt, encrypt, encrypted_at
+from .encryption import decrypt, encrypt
 from .exceptions import (
     InvalidTotpCode,
     ReauthenticationRequired,
@@ -219,15 +218,14 @@ def replacement_of(totp: Totp, *, in_recovery: bool = False) -> Factor | None:
     That is one that was begun in the recovery there is, or in none. ``None`` also where no
     configured key reads it.
     """
+    if not totp.is_being_replaced:
+        return None
     try:
-        begun = datetime.fromtimestamp(encrypted_at(totp.replacement), UTC)
         algorithm, digits, period, secret, *recovery = decrypt(totp.replacement).split(" ")
         factor = Factor(secret, int(digits), int(period), algorithm)
     except (InvalidToken, ValueError):
         return None
-    longest = timedelta(seconds=conf.TOTP_SETUP_MAX_AGE)
-    is_current = totp.is_enabled and -CLOCK_SKEW <= age(begun) < longest
-    return factor if is_current and recovery == _recovery_of(totp, in_recovery) else None
+    return factor if recovery == _recovery_of(totp, in_recovery) else None
 
 
 @sensitive_variables("input_code", "codes")

@@ -9,6 +9,8 @@ from django.utils import timezone
 from django_totp.backup_code_utils import verify_backup_code
 from django_totp.management.base import show
 from django_totp.models import Account, BackupCode, Totp
+from django_totp.recovery import allow_recovery
+from django_totp.totp import start_totp_replacement
 
 pytestmark = pytest.mark.django_db
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
@@ -41,6 +43,19 @@ def test_enabled(status, enrolled_user, backup_codes, settings):
         "Required": "no",
         "Logins count": "all",
     }
+
+
+def test_what_is_to_become_of_it(status, enrolled_user, settings):
+    settings.TIME_ZONE = "UTC"
+    start_totp_replacement(enrolled_user)
+    assert status()["Replacement"] == "begun, not confirmed yet"
+    allow_recovery(enrolled_user)
+    assert status()["Recovery"].endswith(" on, an administrator has allowed it")
+    Totp.objects.update(recovery_ready_at=timezone.now() + timedelta(days=1))
+    Totp.objects.update(is_recovery_allowed=False)
+    assert status()["Recovery"].endswith(" on, by mail")
+    Totp.objects.update(recovery_ready_at=timezone.now() - timedelta(days=8), replacement="")
+    assert {"Recovery", "Replacement"}.isdisjoint(status())
 
 
 def test_in_the_time_zone_of_the_project(status, enrolled_user, settings):

@@ -20,6 +20,7 @@ from django_totp.operations.support import (
     identity_of,
     in_state,
     is_capped,
+    recovery_ready_at,
     refused_until,
     state_of,
     waiting_until,
@@ -79,6 +80,7 @@ class TotpAdmin(SupportAdmin):
         "algorithm",
         "digits",
         "period",
+        "recovery",
         "logins_count_from",
         "must_enroll_since",
         "exempt",
@@ -118,6 +120,16 @@ class TotpAdmin(SupportAdmin):
             text = _("%(time)s, by a clock that was once ahead")
             return text % {"time": display_for_value(until, "")}
         return display_for_value(waiting_until(totp), self.get_empty_value_display())
+
+    @admin.display(description=gettext_lazy("recovery"))
+    def recovery(self, totp: Totp) -> str:
+        begin = recovery_ready_at(totp)
+        if begin is None:
+            return str(self.get_empty_value_display())
+        moment = display_for_value(begin, "")
+        if totp.is_recovery_allowed:
+            return _("from %(time)s on, allowed by an administrator") % {"time": moment}
+        return _("from %(time)s on") % {"time": moment}
 
     @admin.display(description=gettext_lazy("backup codes"))
     def backup_codes_left(self, totp: Totp) -> str:

@@ -5,7 +5,6 @@ that memory stays flat and logins go on. Nothing is remembered between runs: one
 is resumed by another one, and two at once do no harm.
 """
 
-import base64
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -16,13 +15,12 @@ from django.db.models import Q, QuerySet
 
 from django_totp.attempts import retried
 from django_totp.conf import conf
+from django_totp.encryption import made_at
 from django_totp.models import Event, Moved, Totp, TrustedDevice, fetch
 
 from .support import State, in_state
 
 BATCH_SIZE = 1000
-HEAD = 12  # characters of a Fernet token that hold its version and its timestamp
-VERSION = 0x80
 
 
 @dataclass
@@ -167,20 +165,8 @@ class Replacements(Setups):
         return ~Q(replacement="")
 
     def is_over(self, totp: Totp) -> bool:
-        age = self.now.timestamp() - _made_at(totp.replacement)
-        return age > conf.TOTP_SETUP_MAX_AGE
+        age = self.now.timestamp() - made_at(totp.replacement)  # whatever key it is under
+        return age >= conf.TOTP_SETUP_MAX_AGE
 
     def end(self, totp: Totp) -> None:
         totp.move(replacement="")
-
-
-def _made_at(token: str) -> int:
-    """Return when a Fernet token was made, in seconds since the epoch, and 0 of what is none.
-
-    No key is needed to know it, so one that is lost keeps nothing here.
-    """
-    try:
-        version, *timestamp = base64.urlsafe_b64decode(token[:HEAD])
-    except ValueError:
-        return 0
-    return int.from_bytes(bytes(timestamp), "big") if version == VERSION else 0

@@ -38,7 +38,17 @@ def _facts(status: Status) -> list[tuple[str, str]]:
         ("Waiting until", _wait(status)),
         ("Failures", f"{status.failures} wrong codes in a row"),
         ("Backup codes", f"{status.codes.left} of {status.codes.total} left"),
+        *_changes(status),
     ]
+
+
+def _changes(status: Status) -> list[tuple[str, str]]:
+    """Return what is to become of the enrollment, if anything is."""
+    facts = [("Replacement", "begun, not confirmed yet")] * status.is_being_replaced
+    if status.recovery_ready_at is not None:
+        whose = "an administrator has allowed it" if status.is_recovery_allowed else "by mail"
+        facts += [("Recovery", f"from {show(status.recovery_ready_at)} on, {whose}")]
+    return facts
 
 
 def _wait(status: Status) -> str:

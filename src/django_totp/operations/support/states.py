@@ -45,6 +45,9 @@ class Status:
     is_capped: bool
     failures: int
     codes: CodeCount
+    recovery_ready_at: datetime | None
+    is_recovery_allowed: bool
+    is_being_replaced: bool
 
 
 def enrollment_of(user: AbstractBaseUser, *, using: str | None = None) -> Totp:
@@ -81,7 +84,16 @@ def status_of(user: AbstractBaseUser, *, using: str | None = None) -> Status:
         is_capped=is_capped(totp),
         failures=totp.failures,
         codes=codes,
+        recovery_ready_at=recovery_ready_at(totp),
+        is_recovery_allowed=totp.is_recovery_allowed,
+        is_being_replaced=totp.is_being_replaced,
     )
+
+
+def recovery_ready_at(totp: Totp) -> datetime | None:
+    """Return from when on a login may set up another authenticator, if a recovery has begun."""
+    begin = totp.recovery_ready_at
+    return as_configured(begin) if begin is not None and totp.is_recovery_pending else None
 
 
 def state_of(totp: Totp, codes: CodeCount | None = None) -> State:
