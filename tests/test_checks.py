@@ -117,6 +117,13 @@ STRONG = {
 }
 
 
+@pytest.fixture(autouse=True)
+def _without_recovery(settings):
+    """Leave it off: most of the projects here have no pages for it."""
+    settings.TOTP_RECOVERY_DELAY = None
+    settings.TOTP_RECOVERY_URL = "https://app.example.com/{action}/{token}"
+
+
 def cases(values, rules):
     """Return (setting, value, id) for each value of each setting."""
     ids = {rule.setting: f"django_totp.{rule.id}" for rule in rules}
@@ -135,6 +142,22 @@ def ids(*, deploy=False):
 
 def named(cls):
     return f"{cls.__module__}.{cls.__qualname__}"
+
+
+def test_a_recovery_without_a_page(settings):
+    settings.TOTP_RECOVERY_DELAY, settings.TOTP_RECOVERY_URL = 86400, ""
+    settings.ROOT_URLCONF = urls(path("", include("django_totp.urls")))
+    assert "django_totp.W022" in ids()
+    settings.TOTP_RECOVERY_URL = "https://app.example.com/{action}/{token}"
+    assert "django_totp.W022" not in ids()
+
+
+def test_links_that_lead_to_any_host(settings):
+    settings.TOTP_RECOVERY_DELAY, settings.TOTP_RECOVERY_URL = 86400, ""
+    settings.ALLOWED_HOSTS = ["*"]
+    assert "django_totp.W021" in ids(deploy=True)
+    settings.ALLOWED_HOSTS = ["www.example.com"]
+    assert "django_totp.W021" not in ids(deploy=True)
 
 
 def test_settings_of_1_1_for_recovery_mean_nothing(settings):

@@ -252,14 +252,25 @@ class TestLogins:
         assert len(logins) == 2
 
     def test_at_a_login_of_another_package(self, trusted):
-        response = trusted.client.get(f"/foreign/?pk={trusted.user.pk}")
+        form = {"password": PASSWORD}
+        response = trusted.client.post(f"/foreign/?pk={trusted.user.pk}", form)
         assert_led(response, "/private/")
         assert_in_by_device(trusted, response)
-        assert trusted.session[ASSURANCE]["amr"] == ["otp", "mfa"]
+        assert trusted.session[ASSURANCE]["amr"] == ["pwd", "otp", "mfa"]
         assert trusted.client.get("/private/").status_code == 200
 
+    @pytest.mark.parametrize("form", [{}, {"password": "wrong"}])
+    def test_not_where_no_password_was_given(self, trusted, form):
+        """By a link from a mail, say: then it is a second factor of nothing."""
+        before = kept(trusted)
+        response = trusted.client.post(f"/foreign/?pk={trusted.user.pk}", form)
+        assert_led(response, VERIFY)
+        assert kept(trusted) == before
+        assert TrustedDevice.objects.exists()
+
     def test_at_one_that_answers_with_json(self, trusted):
-        response = trusted.client.get(f"/foreign/api/?pk={trusted.user.pk}")
+        form = {"password": PASSWORD}
+        response = trusted.client.post(f"/foreign/api/?pk={trusted.user.pk}", form)
         assert response.json() == {"token": "secret"}
         assert_in_by_device(trusted, response)
 
@@ -276,7 +287,7 @@ class TestLogins:
         client = AsyncClient()
         client.cookies[COOKIE] = kept(trusted)
         url = f"/foreign/async/?pk={trusted.user.pk}"
-        response = async_to_sync(client.get)(url)
+        response = async_to_sync(client.post)(url, {"password": PASSWORD})
         assert response.content == b"in"
         assert COOKIE in response.cookies
         assert client.session[ASSURANCE]["device"] == str(device().pk)
@@ -352,7 +363,6 @@ class TestLogins:
         url = trusted.client.get(reverse("new-password", args=[uid, token]))["Location"]
         new = {"new_password1": "a new long password", "new_password2": "a new long password"}
         assert_led(trusted.client.post(url, new), VERIFY)
-        assert not TrustedDevice.objects.exists()
 
     def test_a_backend_that_is_exempt_uses_no_device(self, trusted, settings):
         settings.TOTP_EXEMPT_BACKENDS = settings.AUTHENTICATION_BACKENDS

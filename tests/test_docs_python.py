@@ -24,7 +24,7 @@ import time_machine
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.core import mail
 from django.dispatch import Signal
-from django.test import override_settings
+from django.test import RequestFactory, override_settings
 from django.utils import timezone
 from rest_framework.test import APIClient
 from rest_framework_simplejwt.tokens import RefreshToken
@@ -236,15 +236,20 @@ def _recover(user: AbstractBaseUser, app: pyotp.TOTP, backup_code: str) -> None:
     user.save()
     for codes in ({"otp_code": app.at(int(time.time()) + 30)}, {"backup_code": backup_code}):
         with mock.patch("django_totp.notices.sending._after_commit", lambda run: run()):
-            recovery.request_recovery(generate_challenge_token(user))
+            recovery.request_recovery(generate_challenge_token(user), request=_request())
         [token] = re.findall(r"/two-factor/recovery/([^/\s]+)/", mail.outbox[-1].body)
-        recovery.start_recovery(token)
+        with mock.patch("django_totp.notices.sending._after_commit", lambda run: run()):
+            recovery.start_recovery(token, request=_request())
         Totp.objects.filter(user_id=user.pk).update(recovery_asked_at=None)
         _second_step(user, **codes)
     recovery.allow_recovery(user)
     challenge = next_step(user).recovery
     app = pyotp.TOTP(start_owed_enrollment(challenge).secret)
     finish_owed_enrollment(challenge, app.now())
+
+
+def _request() -> Any:
+    return RequestFactory().post("/")
 
 
 def _first_step(user: AbstractBaseUser, password: str, **told: str) -> None:

@@ -44,7 +44,7 @@ from django_totp.totp import (
 )
 from django_totp.users import email_field
 
-from .browsing import SETUP, VERIFY, Browser, assert_led
+from .browsing import PASSWORD, SETUP, VERIFY, Browser, assert_led
 from .endpoints import assert_error, wrong_code
 from .receivers import heard
 from .rivals import at_once
@@ -704,7 +704,9 @@ class TestPages:
 
     def test_a_login_of_another_view(self, browser, ready):
         browser.password("/accounts/login/", "/private/")
-        led = browser.client.post(reverse(VERIFY), {"recovery": "1"})
+        wrong = browser.client.post(reverse(VERIFY), {"recovery": "1", "password": "wrong"})
+        assert "This password is not right." in wrong.content.decode()
+        led = browser.client.post(reverse(VERIFY), {"recovery": "1", "password": PASSWORD})
         assert_led(led, SETUP)
 
     def test_who_must_have_a_factor_is_told(self, settings, browser):

@@ -76,7 +76,7 @@ class TestStart:
     def test_the_secret_is_encrypted(self, enrolled_user):
         secret = new_secret(enrolled_user)
         assert secret not in row().replacement
-        assert decrypt(row().replacement) == f"SHA1 6 30 {secret}"
+        assert decrypt(row().replacement) == f"SHA1 6 30 {secret} login:"
 
     def test_without_an_enrollment(self, user):
         with pytest.raises(TotpNotEnrolled):

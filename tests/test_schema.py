@@ -176,13 +176,14 @@ def test_an_operation_introduces_itself(schema, name):
 def test_login_is_open_and_the_rest_is_the_projects_authentication(schema, monkeypatch):
     for name in LOGIN:
         assert "security" not in operation(schema, name)
-    for name in SIGNED_IN:
+    signed_in = SIGNED_IN - {"totp-recovery-recovery-cancel"}  # a token of a mail is enough
+    for name in signed_in:
         assert operation(schema, name)["security"] == [{"jwtAuth": []}]
     monkeypatch.setattr(APIView, "authentication_classes", (SessionAuthentication,))
     by_session = generate(SECURITY=[{"projects_own": []}])
     for name in LOGIN:
         assert "security" not in operation(by_session, name)
-    for name in SIGNED_IN:
+    for name in signed_in:
         assert operation(by_session, name)["security"] == [{"cookieAuth": []}, {"projects_own": []}]
 
 

@@ -84,7 +84,7 @@ def test_an_event_that_concerns_us_is_bare(why):
 
 def test_any_other_is_as_it_came():
     event = full(stacktrace={"frames": [{"module": "my.django_totp_shop"}]}, transaction="/shop/")
-    assert before_send(event, {"attachments": [CODE]}) is event
+    assert before_send(event, {"attachments": [CODE]}) == event
     assert event == full(stacktrace=event["stacktrace"], transaction="/shop/")
 
 

@@ -246,7 +246,9 @@ def end_sessions(
     if not the routers do.
     """
     account = Account.objects.db_manager(using).of(user)
-    account.end_logins()
+    with transaction.atomic(using=account._state.db):
+        account.end_logins()
+        Totp.objects.db_manager(account._state.db).drop_replacement(user)
     relate(Account, user, account)
     events.record("sessions_ended", user, request, reason=reason)
     events.send(signals.sessions_ended, user, request)

@@ -30,7 +30,7 @@ from .conf import conf
 from .exceptions import ExpiredChallenge, InvalidChallenge
 from .models import Account, Totp, related
 from .moments import CLOCK_SKEW
-from .users import session_hashes
+from .users import email_of, session_hashes
 
 VERIFY, ENROLL = "totp_verification", "totp_enrollment"
 RECOVER, CANCEL = "totp_recovery", "totp_recovery_cancellation"  # mailed: see ``recovery``
@@ -132,18 +132,19 @@ def _fingerprint(purpose: str, session_hash: str, user: AbstractBaseUser, totp: 
     """Return a digest of what a challenge rests on. The session hash is what keeps it secret."""
     state = state_of(session_hash, user, totp)
     if totp is not None and totp.is_enabled:
-        state += [str(totp.verifications), *_recovery(purpose, totp)]
-    # Who has read the mail may have changed the password: the owner can stop it all the same.
-    return digest_of(state[-3:] if purpose == CANCEL else state)
+        state += [str(totp.verifications)]
+    if purpose == CANCEL:  # whoever reads the mail may have changed the password: it is stopped
+        return digest_of([purpose, *state[-3:]])
+    return digest_of([*state, *_recovery(purpose, user, totp)])
 
 
-def _recovery(purpose: str, totp: Totp) -> list[str]:
+def _recovery(purpose: str, user: AbstractBaseUser, totp: Totp | None) -> list[str]:
     """Return what of a recovery a challenge rests on: the last mail, or what came of it."""
-    if purpose == RECOVER:
-        return [str(totp.recovery_asked_at)]
-    if purpose == VERIFY or totp.recovery_ready_at is None:
+    if totp is None or not totp.is_enabled or purpose == VERIFY:
         return []
-    return [totp.recovery_ready_at.isoformat()]
+    if purpose == RECOVER:
+        return [str(totp.recovery_asked_at), email_of(user)]
+    return [str(totp.recovery_ready_at)]
 
 
 def state_of(session_hash: str, user: AbstractBaseUser, totp: Totp | None) -> list[str]:

@@ -19,6 +19,25 @@ from .devices import Kept, Trusted
 COOKIE, SEPARATOR = "totp_device", "~"
 MOST = 5  # people in one browser: a sixth takes the place of whoever was here longest ago
 TO_SEND = "totp_device_values"  # attribute of a request after which there is something new
+CAME = "totp_device_came"  # attribute of a request: what has come, in a Hidden
+
+
+class Hidden:
+    """Text that no report shows: of the attributes of a request Django shows cookies alone."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+
+def hide(request: Any) -> None:
+    """Take the cookie away from where every error report of the project would show it."""
+    if COOKIE in request.COOKIES:
+        vars(request)[CAME] = Hidden(request.COOKIES.pop(COOKIE))
+
+
+def has_of(request: Any, user: AbstractBaseUser) -> bool:
+    """Return whether this browser keeps something of ``user``, good or not."""
+    return devices.tag_of(user) in _kept_in(request)
 
 
 @sensitive_variables("kept")
@@ -72,6 +91,7 @@ def _keep(request: Any, value: str) -> None:
 @sensitive_variables("told", "kept")
 def _kept_in(request: Any) -> dict[str, Kept]:
     """Return what the browser keeps, for each of its people."""
-    told = request.COOKIES.get(COOKIE, "").split(SEPARATOR, MOST)[:MOST]
+    came = vars(request).get(CAME)
+    told = came.text.split(SEPARATOR, MOST)[:MOST] if came is not None else []
     kept = vars(request).get(TO_SEND) or filter(None, map(devices.parsed, told))
     return {one.tag: one for one in kept}

@@ -96,7 +96,8 @@ class Trusted:
 
 def is_on() -> bool:
     """Return whether there are trusted devices in this project."""
-    return conf.TOTP_TRUSTED_DEVICE_MAX_AGE > 0
+    longest: object = conf.TOTP_TRUSTED_DEVICE_MAX_AGE
+    return isinstance(longest, int) and longest > 0  # E032 tells of what is none
 
 
 @sensitive_variables("value", "kept")
@@ -205,7 +206,8 @@ def parsed(value: object) -> Kept | None:
 
 def left_of(kept: Kept) -> int:
     """Return for how many seconds at most a value is good."""
-    return kept.at + conf.TOTP_TRUSTED_DEVICE_MAX_AGE - int(time.time())
+    longest = conf.TOTP_TRUSTED_DEVICE_MAX_AGE
+    return min(kept.at + longest - int(time.time()), longest)
 
 
 @sensitive_variables("kept", "following")

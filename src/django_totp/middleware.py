@@ -130,6 +130,8 @@ def _begin(request: Any) -> Visit:
             "SecondFactorMiddleware needs sessions and users. Put it into MIDDLEWARE after "
             "'django.contrib.auth.middleware.AuthenticationMiddleware'."
         )
+    device_cookie.hide(request)
+    navigation.hide_token(request)
     visit = request.totp_visit = Visit(request)
     before = request.user
     request.user = SimpleLazyObject(lambda: _user(visit, before))

@@ -45,6 +45,11 @@ class TotpManager(PrimaryManager):
         rows = self.filter(user_id=user.pk)
         return next(fetch(rows.annotate(**told) if told else rows), None)
 
+    def drop_replacement(self, user: AbstractBaseUser) -> None:
+        """Forget a replacement that a login of ``user`` has begun, in one UPDATE."""
+        rows = self.filter(user_id=user.pk).exclude(replacement="")
+        rows.update(replacement="", version=models.F("version") + 1)
+
 
 class Totp(models.Model):
     """The enrollment of one user: pending until ``confirmed_at`` is set.

@@ -76,3 +76,8 @@ def next_second(moment: datetime) -> datetime:
 def age(moment: datetime) -> timedelta:
     """Return how long ago ``moment`` was."""
     return datetime.now(UTC) - past(moment)
+
+
+def as_configured(moment: datetime) -> datetime:
+    """Return an aware ``moment`` as the project has its own: naive if ``USE_TZ`` is off."""
+    return moment if settings.USE_TZ else timezone.make_naive(moment)

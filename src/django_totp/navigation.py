@@ -19,6 +19,7 @@ from .exceptions import TotpError
 LOGIN, VERIFY, SETUP = "two-factor-login", "two-factor-verify", "two-factor-setup"
 STATE = "two-factor"
 SAFE = ("GET", "HEAD")
+HIDDEN = "hidden"
 REFUSED = (401, 403)
 BY_BROWSERS = ("", "basic", "digest", "negotiate", "ntlm")  # what they send by themselves
 
@@ -162,9 +163,28 @@ def is_logout(request: Any) -> bool:
     return request.method == "POST" and "logout" in (request.resolver_match.url_name or "")
 
 
+def hide_token(request: Any) -> None:
+    """Let no log and no report show the token in the path of the page that a mail leads to.
+
+    Django logs ``request.path`` and reports it; it finds the view by another attribute.
+    """
+    if ":" not in request.path_info:  # as in each signed token
+        return
+    match = _view_at(request.path)
+    token = match and match.kwargs.get("token")
+    if token and is_of_ours(match.func, "hides_token"):
+        request.path = request.path.replace(token, HIDDEN)
+        request.META["PATH_INFO"] = request.META.get("PATH_INFO", "").replace(token, HIDDEN)
+
+
+def is_of_ours(view: Any, mark: str) -> bool:
+    """Return whether the page ``view`` has that mark."""
+    return bool(getattr(getattr(view, "view_class", None), mark, False))
+
+
 def is_second_step(view: Any) -> bool:
     """Return whether ``view`` is a page that half-logins are led to."""
-    return bool(getattr(getattr(view, "view_class", None), "is_second_step", False))
+    return is_of_ours(view, "is_second_step")
 
 
 def _resolved(name: Any) -> str:

@@ -14,10 +14,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.contrib.auth.base_user import AbstractBaseUser
+from django.db.models import F
 from django.urls import NoReverseMatch, reverse
 from django.views.decorators.debug import sensitive_variables
 
 from . import challenges, events, notices, policy, signals
+from .accounts import join
 from .assurance import totp_of
 from .attempts import read, read_enrolled, retried
 from .challenges import CANCEL, RECOVER
@@ -44,7 +46,7 @@ PURPOSES = {CONFIRM_ACTION: (RECOVER, is_active), CANCEL_ACTION: (CANCEL, lambda
 
 
 @retried
-@sensitive_variables("token")
+@sensitive_variables("token", "link")
 def request_recovery(token: str, *, request: Any = None) -> None:
     """Mail the user of a challenge token a link that starts a recovery, at most once an hour.
 
@@ -54,39 +56,45 @@ def request_recovery(token: str, *, request: Any = None) -> None:
     _delay()
     user = challenges.challenged(token, challenges.VERIFY, is_active)
     totp = _enabled(user)
-    _refuse_unless_possible(user)
+    if not may_ask(user):
+        raise RecoveryUnavailable
     now, last = datetime.now(UTC), totp.recovery_asked_at
     if last is not None and now - BETWEEN_MAILS < last <= now:
         return
+    _refuse_without_page(request)
     totp.move(recovery_asked_at=now)
     events.record("recovery_asked", user, request)
-    link = link_of(CONFIRM_ACTION, challenges.make(user, RECOVER), request)
+    link = _link(CONFIRM_ACTION, challenges.make(user, RECOVER), request)
     if not notices.send(user, "recovery_asked", request, link=link):
-        totp.move(recovery_asked_at=last)
+        _take_back(totp, recovery_asked_at=last)
         raise MailUnavailable
 
 
 @retried
-@sensitive_variables("token")
+@sensitive_variables("token", "link")
 def start_recovery(token: str, *, request: Any = None) -> datetime:
     """Return from when on the user of a mailed token may enroll anew; it is mailed as well.
 
     One that has been started goes on. Raise RecoveryOff, RecoveryUnavailable,
-    InvalidRecoveryToken or PolicyUnavailable.
+    InvalidRecoveryToken, PolicyUnavailable, and MailUnavailable: no wait begins that the owner
+    cannot be told of.
     """
     delay = _delay()
     user = user_of(token, CONFIRM_ACTION)
     totp = _enabled(user)
-    _refuse_unless_possible(user)
+    if not may_ask(user):
+        raise RecoveryUnavailable
     if totp.is_recovery_pending:
         return totp.recovery_ready_at  # type: ignore[no-any-return]
     ready_at = (datetime.now(UTC) + timedelta(seconds=delay)).replace(microsecond=0)
     totp.move(recovery_ready_at=ready_at, is_recovery_allowed=False)
+    link = _link(CANCEL_ACTION, challenges.make(user, CANCEL), request)
     moment = ready_at.isoformat()
+    if not notices.send(user, "recovery_started", request, link=link, ready_at=moment):
+        _take_back(totp, recovery_ready_at=None)
+        raise MailUnavailable
     events.record("recovery_started", user, request, ready_at=moment)
     events.send(signals.totp_recovery_started, user, request)
-    link = link_of(CANCEL_ACTION, challenges.make(user, CANCEL), request)
-    notices.send(user, "recovery_started", request, link=link, ready_at=moment)
     return ready_at
 
 
@@ -102,10 +110,11 @@ def cancel_recovery(token: str, *, request: Any = None) -> None:
 def cancel_recovery_of(user: AbstractBaseUser, *, request: Any = None) -> None:
     """Stop what there is of a recovery of ``user``, who is signed in: also a mail that was sent."""
     totp = read(user)
-    if totp is not None and (totp.recovery_asked_at is not None or totp.is_recovery_pending):
+    if totp is not None and (totp.is_recovery_pending or totp.recovery_asked_at is not None):
         _cancel(totp, user, request)
 
 
+@sensitive_variables("link")
 def allow_recovery(
     user: AbstractBaseUser,
     *,
@@ -116,24 +125,37 @@ def allow_recovery(
 ) -> None:
     """Let ``user`` enroll anew at the next login with the password, as an administrator does.
 
-    The factor that there is counts until then. ``reason``, ``using`` and ``seen`` are those of
-    ``auth.reset_totp``. Raise TotpNotEnrolled if there is no such enrollment that is confirmed.
+    The factor that there is counts until then. It is mailed, as far as there is an address.
+    ``reason``, ``using`` and ``seen`` are those of ``auth.reset_totp``. Raise TotpNotEnrolled if
+    there is no such enrollment that is confirmed.
     """
     _allow(user, using, seen)
     events.record("recovery_allowed", user, request, reason=reason)
+    join(user)
+    link = _link(CANCEL_ACTION, challenges.make(user, CANCEL), request)
+    notices.send(user, "recovery_allowed", request, link=link)
 
 
 def is_possible(user: AbstractBaseUser) -> bool:
     """Return whether ``user``, joined with what judges a login, may enroll anew now."""
     totp = totp_of(user)
-    if totp is None or not totp.is_enabled or not totp.is_recovery_ready:
-        return False
-    if totp.is_recovery_allowed:
-        return True
-    try:
-        return conf.TOTP_RECOVERY_DELAY is not None and not policy.must_have(user)
-    except PolicyUnavailable:
-        return False
+    return totp is not None and totp.is_recovery_ready and _goes_on(user, totp)
+
+
+def outlook_of(user: AbstractBaseUser) -> datetime | None:
+    """Return from when on ``user``, joined with what judges a login, may enroll anew, if ever."""
+    totp = totp_of(user)
+    is_pending = totp is not None and totp.is_recovery_pending and _goes_on(user, totp)
+    return totp.recovery_ready_at if totp is not None and is_pending else None
+
+
+def may_ask(user: AbstractBaseUser) -> bool:
+    """Return whether ``user`` may recover by mail: others need an administrator.
+
+    Raise PolicyUnavailable.
+    """
+    is_on = conf.TOTP_RECOVERY_DELAY is not None
+    return is_on and bool(email_of(user)) and not policy.must_have(user)
 
 
 @sensitive_variables("token")
@@ -141,25 +163,26 @@ def user_of(token: str, action: str) -> AbstractBaseUser:
     """Return the user of a mailed token that is good for ``action``. Raise InvalidRecoveryToken."""
     purpose, may_act = PURPOSES[action]
     try:
-        return challenges.challenged(token, purpose, may_act)
+        user = challenges.challenged(token, purpose, may_act)
     except InvalidChallenge:
         raise InvalidRecoveryToken from None
+    if action == CANCEL_ACTION and not _enabled(user).is_recovery_pending:
+        raise InvalidRecoveryToken
+    return user
 
 
 @sensitive_variables("token")
 def action_of(token: str) -> str:
-    """Return what a mailed token is for, if it is still good. Raise InvalidRecoveryToken."""
+    """Return what a mailed token is for, whether it is still good or not."""
     is_cancel = challenges.challenge_subject(token, CANCEL) is not None
-    action = CANCEL_ACTION if is_cancel else CONFIRM_ACTION
-    user_of(token, action)
-    return action
+    return CANCEL_ACTION if is_cancel else CONFIRM_ACTION
 
 
 @sensitive_variables("token", "url", "path")
-def link_of(action: str, token: str, request: Any) -> str:
+def _link(action: str, token: str, request: Any) -> str:
     """Return the address that a mail leads to: of the project's choice, or of our page.
 
-    It is empty where there is neither.
+    It is empty where there is neither, or nobody can tell of which site.
     """
     url = conf.TOTP_RECOVERY_URL
     if url:
@@ -168,18 +191,22 @@ def link_of(action: str, token: str, request: Any) -> str:
         path = reverse(PAGE, args=[token])
     except NoReverseMatch:
         return ""
-    return path if request is None else str(request.build_absolute_uri(path))
+    return "" if request is None else str(request.build_absolute_uri(path))
+
+
+def _refuse_without_page(request: Any) -> None:
+    """Raise RecoveryOff if there is no page that a mail could lead to."""
+    if not _link(CONFIRM_ACTION, "token", request):
+        events.complain(
+            "TOTP_RECOVERY_DELAY is set, and there is no page that a mail could lead to: include "
+            "django_totp.urls.pages, and pass the request, or set TOTP_RECOVERY_URL."
+        )
+        raise RecoveryOff
 
 
 def _delay() -> int:
     """Return how many seconds a recovery waits. Raise RecoveryOff."""
     if conf.TOTP_RECOVERY_DELAY is None:
-        raise RecoveryOff
-    if not link_of(CONFIRM_ACTION, "token", None):
-        events.complain(
-            "TOTP_RECOVERY_DELAY is set, and there is no page that a mail could lead to: include "
-            "django_totp.urls.pages, or set TOTP_RECOVERY_URL."
-        )
         raise RecoveryOff
     return conf.TOTP_RECOVERY_DELAY
 
@@ -192,18 +219,30 @@ def _enabled(user: AbstractBaseUser) -> Totp:
     return totp
 
 
-def _refuse_unless_possible(user: AbstractBaseUser) -> None:
-    """Raise RecoveryUnavailable for whom nobody but an administrator can help."""
-    if policy.must_have(user) or not email_of(user):
-        raise RecoveryUnavailable
+def _goes_on(user: AbstractBaseUser, totp: Totp) -> bool:
+    """Return whether nothing has become of the settings that stands against a recovery."""
+    if totp.is_recovery_allowed:
+        return True
+    try:
+        return conf.TOTP_RECOVERY_DELAY is not None and not policy.must_have(user)
+    except PolicyUnavailable:
+        return False
 
 
 def _cancel(totp: Totp, user: AbstractBaseUser, request: Any) -> None:
-    """Stop a recovery. A mail that is on its way is dead, and there is no other one for an hour."""
-    now, last = datetime.now(UTC), totp.recovery_asked_at
-    later = now if last is None else max(now, last + MICROSECOND)
+    """Stop a recovery. A mail that is on its way is dead by it."""
+    was_pending, last = totp.is_recovery_pending, totp.recovery_asked_at
+    later = None if last is None else last + MICROSECOND
     totp.move(recovery_asked_at=later, recovery_ready_at=None, is_recovery_allowed=False)
-    events.record("recovery_cancelled", user, request)
+    if was_pending:
+        events.record("recovery_cancelled", user, request)
+
+
+def _take_back(totp: Totp, **before: Any) -> None:
+    """Let the row be as it was: the owner could not be told. Whoever has moved it since, may."""
+    after = {name: getattr(totp, name) for name in before}
+    rows = type(totp).objects.using(totp.database).filter(pk=totp.pk, **after)
+    rows.update(**before, version=F("version") + 1)
 
 
 @retried

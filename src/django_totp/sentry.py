@@ -62,6 +62,8 @@ SPAN = (
     "timestamp",
     "trace_id",
 )
+COOKIE = "totp_device"
+SECRETS = re.compile(rf"(two-factor/recovery/|{COOKIE}=)[^/?#;,\s\"']+")
 HEADERS = ("accept", "content-length", "content-type", "host", "user-agent")
 
 
@@ -71,13 +73,25 @@ def before_send(event: Any, hint: Any) -> Any:
     One that has to do with this package (a request to our endpoints, a frame of ours in the
     stack, a line of our logger) keeps the class of the exception, the lines of code, and the
     names of variables; not what was in them, nor the message, which may quote it. Any other
-    event is returned as it came.
+    event is returned as it came, but for what each request may have of us: the cookie of trusted
+    devices, and the token in the address that a mail about a recovery leads to.
     """
     if not _concerns_us(event):
-        return event
+        return _scrubbed(event)
     if isinstance(hint, dict):
         hint.pop("attachments", None)
-    return _harmless(event)
+    return _scrubbed(_harmless(event))
+
+
+def _scrubbed(thing: Any) -> Any:
+    """Return ``thing`` with neither a mailed token nor the cookie in it."""
+    if isinstance(thing, dict):
+        return {
+            name: FILTERED if name == COOKIE else _scrubbed(each) for name, each in thing.items()
+        }
+    if isinstance(thing, list | tuple):
+        return type(thing)(map(_scrubbed, thing))
+    return SECRETS.sub(rf"\1{FILTERED}", thing) if isinstance(thing, str) else thing
 
 
 def _concerns_us(event: Any) -> bool:

@@ -8,10 +8,11 @@ from django.core.validators import MaxLengthValidator
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
+from .moments import as_configured
+
 PASSWORD_LENGTH = 4096
 CODE_LENGTH = 255
 TOKEN_LENGTH = 4096
-DEVICE_NAME_LENGTH = 100
 
 
 class StringField(serializers.CharField):
@@ -37,6 +38,16 @@ class AnyTextField(StringField):
 
     def run_validation(self, data: Any = serializers.empty) -> str:
         return data if isinstance(data, str) else ""
+
+
+class AnyBooleanField(serializers.BooleanField):
+    """A wish that nothing depends on: whatever is none is no."""
+
+    def run_validation(self, data: Any = serializers.empty) -> bool:
+        try:
+            return bool(super().run_validation(data))
+        except (serializers.ValidationError, serializers.SkipField):
+            return False
 
 
 class EmptySerializer(serializers.Serializer[Any]):
@@ -103,14 +114,11 @@ class OneCodeRequest(serializers.Serializer[Any]):
 
 class JWTTotpVerifyRequest(OneCodeRequest):
     totp_challenge_token = StringField(max_length=TOKEN_LENGTH)
-    trust_device = serializers.BooleanField(
+    trust_device = AnyBooleanField(
         required=False, help_text=_("Ask for no code from here for a while. Needs an otp_code.")
     )
-    device_name = StringField(
-        max_length=DEVICE_NAME_LENGTH,
-        required=False,
-        allow_blank=True,
-        help_text=_("What the list of trusted devices calls it."),
+    device_name = AnyTextField(
+        required=False, help_text=_("What the list of trusted devices calls it.")
     )
 
 
@@ -159,12 +167,19 @@ class TotpStatusResponse(serializers.Serializer[Any]):
     )
 
 
+class MomentField(serializers.DateTimeField):
+    """A moment as the others of the project are: local time where time zones are off."""
+
+    def to_representation(self, value: Any) -> Any:
+        return super().to_representation(as_configured(value))
+
+
 class TrustedDeviceResponse(serializers.Serializer[Any]):
     id = serializers.IntegerField()
     name = serializers.CharField(allow_blank=True)
-    created_at = serializers.DateTimeField()
-    last_used_at = serializers.DateTimeField()
-    expires_at = serializers.DateTimeField()
+    created_at = MomentField()
+    last_used_at = MomentField()
+    expires_at = MomentField()
 
 
 class TokenPairResponse(serializers.Serializer[Any]):

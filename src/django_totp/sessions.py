@@ -19,13 +19,15 @@ from django.contrib.auth.models import AnonymousUser
 from django.middleware.csrf import rotate_token
 from django.views.decorators.debug import sensitive_variables
 
-from . import assurance, challenges, device_cookie, events
-from .assurance import Assurance, keep_in_session, new_login, totp_of
+from . import assurance, challenges, device_cookie, events, recovery
+from .assurance import Assurance, keep_in_session, new_login
 from .auth import next_step
 from .conf import conf
+from .exceptions import PolicyUnavailable
 from .users import is_active, session_hashes
 
 HALF = "_django_totp_half"
+ASK = "by mail"  # of a half-login whose user may ask for one
 SIGNED_IN = "totp_signed_in"  # attribute of a request in which another view has signed in
 KEYS = (SESSION_KEY, BACKEND_SESSION_KEY, HASH_SESSION_KEY)
 
@@ -38,8 +40,8 @@ class HalfLogin:
     authenticated the user. ``login_url`` is the page to begin anew at.
     ``user`` is the user's key. ``is_told`` says that ``user_logged_in`` was sent before, and
     ``is_owned`` that the session has been the user's before, and so may hold what nobody else
-    shall see. ``ready_at`` is from when on the user may set up a new app without a code, in
-    ISO 8601, if a recovery was begun.
+    shall see. ``recovery`` is what the user may hope for without a code: to ask for a mail, or from
+    when on to set up a new app (ISO 8601). ``by_password`` says that the password was given.
     """
 
     challenge: str = field(repr=False)
@@ -50,7 +52,8 @@ class HalfLogin:
     login_url: str = ""
     is_told: bool = False
     is_owned: bool = False
-    ready_at: str = ""
+    recovery: str = ""
+    by_password: bool = False
 
     @property
     def owner(self) -> str:
@@ -65,7 +68,7 @@ class HalfLogin:
     @property
     def is_recovery(self) -> bool:
         """Return whether it is to enroll anew, in the place of an enrollment that there is."""
-        return self.is_enrollment and bool(self.ready_at)
+        return self.is_enrollment and bool(self.recovery)
 
     @property
     def may_sign_in(self) -> Callable[[AbstractBaseUser], bool]:
@@ -119,7 +122,15 @@ def first_step(
         events.logged_in(user, request, method="trusted_device")
         return None, None
     purpose = challenges.ENROLL if step.is_enrollment else challenges.VERIFY
-    half = begin(request, user, step.challenge, purpose, methods=["pwd"], login_url=login_url)
+    half = begin(
+        request,
+        user,
+        step.challenge,
+        purpose,
+        methods=["pwd"],
+        by_password=True,
+        login_url=login_url,
+    )
     if request.session.session_key:
         request.session.cycle_key()
     return half, None
@@ -134,6 +145,7 @@ def begin(
     *,
     methods: Sequence[str] = (),
     is_told: bool = False,
+    by_password: bool = False,
     login_url: str = "",
 ) -> HalfLogin:
     """Let the session hold a half-login of ``user``, and name nobody."""
@@ -154,7 +166,8 @@ def begin(
         login_url,
         is_told,
         is_owned,
-        _ready_at(user),
+        outlook_of(user) if purpose == challenges.VERIFY else "",
+        by_password,
     )
     session[HALF] = asdict(half)
     _forget_user(request)
@@ -162,9 +175,15 @@ def begin(
 
 
 @sensitive_variables("half", "challenge", "changed")
-def turn(request: Any, half: HalfLogin, challenge: str) -> HalfLogin:
-    """Let ``half`` go on with a ``challenge`` to enroll, under a new key of the session."""
-    changed = replace(half, challenge=challenge, purpose=challenges.ENROLL)
+def turn(request: Any, half: HalfLogin, user: AbstractBaseUser, challenge: str) -> HalfLogin:
+    """Let ``half`` go on with a ``challenge`` to enroll anew, under a new key of the session."""
+    changed = replace(
+        half,
+        challenge=challenge,
+        purpose=challenges.ENROLL,
+        recovery=outlook_of(user),
+        by_password=True,
+    )
     request.session[HALF] = asdict(changed)
     request.session.cycle_key()
     return changed
@@ -260,10 +279,15 @@ def _forget_user(request: Any) -> None:
     request.user, request.auser = AnonymousUser(), auser
 
 
-def _ready_at(user: AbstractBaseUser) -> str:
-    totp = totp_of(user)
-    is_pending = totp is not None and totp.is_enabled and totp.is_recovery_pending
-    return totp.recovery_ready_at.isoformat() if totp is not None and is_pending else ""
+def outlook_of(user: AbstractBaseUser) -> str:
+    """Return what ``user``, joined with what judges a login, may hope for who has no code."""
+    begin = recovery.outlook_of(user)
+    if begin is not None:
+        return begin.isoformat()
+    try:
+        return ASK if recovery.may_ask(user) else ""
+    except PolicyUnavailable:
+        return ""
 
 
 def _leave_to(session: Any, key: str) -> None:

@@ -1,6 +1,7 @@
 """What a user is shown of the own enrollment."""
 
-from typing import Any, TypeGuard
+from datetime import datetime
+from typing import Any
 
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.db.models import Count, Q
@@ -9,11 +10,14 @@ from . import devices
 from .adoption import give_digests, has_codes, lacks_digests
 from .attempts import read
 from .models import Totp
+from .moments import as_configured
 from .totp import replacement_of
 
 
-def _is_recovering(totp: Totp | None) -> TypeGuard[Totp]:
-    return totp is not None and totp.is_enabled and totp.is_recovery_pending
+def _recovery_ready_at(totp: Totp | None) -> datetime | None:
+    begin = None if totp is None else totp.recovery_ready_at
+    is_pending = totp is not None and totp.is_enabled and totp.is_recovery_pending
+    return as_configured(begin) if begin is not None and is_pending else None
 
 
 def status_of(user: AbstractBaseUser) -> dict[str, Any]:
@@ -34,7 +38,7 @@ def status_of(user: AbstractBaseUser) -> dict[str, Any]:
         "created_at": current and current.created_at,
         "confirmed_at": current and current.confirmed_at,
         "backup_codes_remaining": vars(current)["unused"] if current else 0,
-        "recovery_ready_at": current.recovery_ready_at if _is_recovering(current) else None,
+        "recovery_ready_at": _recovery_ready_at(current),
         "is_replacement_pending": current is not None and replacement_of(current) is not None,
     }
     return {**told, "trusted_devices": len(devices.devices_of(user))} if devices.is_on() else told

@@ -1,5 +1,6 @@
 """The life of an enrollment: start, confirm, verify, replace, disable."""
 
+import hashlib
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -43,7 +44,6 @@ from .moments import CLOCK_SKEW, age, next_second
 from .users import name_of
 
 UNCOUNTED = {"unreadable", "clock"}  # a lost key or a wrong clock must not lock accounts as well
-IDENTITY = ("pk", "created_at", "confirmed_at")  # what no other enrollment of a user has
 
 
 @dataclass(frozen=True)
@@ -97,8 +97,13 @@ class Succession(TotpGuess):
 
 
 class Recovery(Succession):
-    """The same, for who has not got the old one any more: see ``recovery``."""
+    """The same, for who has not got the old one any more: see ``recovery``.
 
+    It does not wait: else somebody who knows the password could keep the owner out by guesses.
+    Whoever recovers knows the secret, and has nothing to guess.
+    """
+
+    waits = False
     success = RECOVERED
     signal = signals.totp_recovery_succeeded
     in_recovery = True
@@ -106,12 +111,16 @@ class Recovery(Succession):
 
 @dataclass(frozen=True)
 class Factor:
-    """What an authenticator app and we share: a secret, and how codes are made of it."""
+    """What an authenticator app and we share: a secret, and how codes are made of it.
+
+    One that is to replace another says by whom that was ``begun``.
+    """
 
     secret: str = field(repr=False)
     digits: int
     period: int
     algorithm: str
+    begun: str = ""
 
     @classmethod
     def new(cls) -> "Factor":
@@ -129,13 +138,9 @@ class Factor:
         """Return what a row that is this factor holds."""
         return {"secret_key": encrypt(self.secret), **self.parameters}
 
-    def sealed(self, recovery: str) -> str:
-        """Return all of it in one Fernet token, which has an age: see ``replacement_of``.
-
-        One that was begun in a ``recovery`` is good in that one, and in nothing else.
-        """
-        factor = f"{self.algorithm} {self.digits} {self.period} {self.secret}"
-        return encrypt(f"{factor} {recovery}".strip())
+    def sealed(self, begun: str) -> str:
+        """Return all of it in one Fernet token, which has an age, with where it was ``begun``."""
+        return encrypt(f"{self.algorithm} {self.digits} {self.period} {self.secret} {begun}")
 
 
 @dataclass(frozen=True)
@@ -183,16 +188,18 @@ def start_totp_replacement(
     *,
     request: Any = None,
     proof: Proof | None = None,
+    sid: str = "",
     in_recovery: bool = False,
 ) -> TotpSetup:
     """Return a new secret for ``user``: ``confirm_totp_setup`` puts it in the place of the old.
 
     Until then nothing changes: the old secret works, and a replacement that is not confirmed
-    within ``TOTP_SETUP_MAX_AGE`` is forgotten. ``proof`` decides whether the row may be changed.
-    ``in_recovery`` begins one that is part of the recovery there is. Raise TotpNotEnrolled if
+    within ``TOTP_SETUP_MAX_AGE`` is forgotten. ``proof`` decides whether the row may be changed;
+    the login ``sid`` that has given it need not give it again to confirm. ``in_recovery`` begins
+    one that is part of the recovery there is, and good in nothing else. Raise TotpNotEnrolled if
     there is no confirmed enrollment, or no such recovery, and ReauthenticationRequired.
     """
-    setup = _start_replacement(user, proof or trusted, in_recovery)
+    setup = _start_replacement(user, proof or trusted, sid, in_recovery)
     events.record("replacement_started", user, request, method="totp")
     return setup
 
@@ -221,11 +228,12 @@ def replacement_of(totp: Totp, *, in_recovery: bool = False) -> Factor | None:
     if not totp.is_being_replaced:
         return None
     try:
-        algorithm, digits, period, secret, *recovery = decrypt(totp.replacement).split(" ")
-        factor = Factor(secret, int(digits), int(period), algorithm)
+        algorithm, digits, period, secret, begun = decrypt(totp.replacement).split(" ")
+        factor = Factor(secret, int(digits), int(period), algorithm, begun)
     except (InvalidToken, ValueError):
         return None
-    return factor if recovery == _recovery_of(totp, in_recovery) else None
+    is_good = begun == _recovery_of(totp) if in_recovery else begun.startswith("login:")
+    return factor if is_good else None
 
 
 @sensitive_variables("input_code", "codes")
@@ -235,6 +243,7 @@ def confirm_totp_setup(
     *,
     request: Any = None,
     sid: str = "",
+    proof: Proof | None = None,
     still: Callable[[], None] = lambda: None,
     in_recovery: bool = False,
 ) -> list[str]:
@@ -242,14 +251,15 @@ def confirm_totp_setup(
 
     Or the pending replacement, with a code of the new authenticator: the old one and its backup
     codes stop working. The code is used up: it does not log in. ``sid`` names the login that
-    confirms, which the enrollment does not outdate (``assurance``). ``still`` is called in the
+    confirms, which the enrollment does not outdate (``assurance``). ``proof`` decides whether it
+    may confirm a replacement that another login has begun. ``still`` is called in the
     transaction that confirms, and raises if that shall not be. ``in_recovery`` confirms what was
     begun in the recovery there is, and ends all logins. Raise TotpNotEnrolled if nothing is
     pending (any more), TotpAlreadyExists if it is confirmed already, InvalidTotpCode,
     TooManyAttempts.
     """
     told = {"confirmed_sid": sid}
-    signal, codes = _confirm(user, input_code, request, told, still, in_recovery)
+    signal, codes = _confirm(user, input_code, request, told, proof or trusted, still, in_recovery)
     if codes is None:
         raise InvalidTotpCode
     events.send(signal, user, request)
@@ -395,19 +405,26 @@ def _start(user: AbstractBaseUser) -> TotpSetup:
 
 @retried
 @sensitive_variables("factor", "sealed")
-def _start_replacement(user: AbstractBaseUser, proof: Proof, in_recovery: bool) -> TotpSetup:
+def _start_replacement(
+    user: AbstractBaseUser, proof: Proof, sid: str, in_recovery: bool
+) -> TotpSetup:
     totp, factor = read_enrolled(user), Factor.new()
     if not totp.is_enabled or (in_recovery and not totp.is_recovery_ready):
         raise TotpNotEnrolled
-    sealed = factor.sealed("".join(_recovery_of(totp, in_recovery)))
+    sealed = factor.sealed(_recovery_of(totp) if in_recovery else _login(sid))
     if not proof(totp, lambda totp, changes: totp.move(replacement=sealed, **changes)):
         raise ReauthenticationRequired
     return _setup(user, factor)
 
 
-def _recovery_of(totp: Totp, in_recovery: bool) -> list[str]:
-    """Return the name of the recovery there is, as the last word of a replacement begun in it."""
-    return [str(totp.recovery_ready_at).replace(" ", "T")] if in_recovery else []
+def _recovery_of(totp: Totp) -> str:
+    """Return what a replacement says that was begun in the recovery there is."""
+    return f"recovery:{totp.recovery_ready_at}".replace(" ", "T")
+
+
+def _login(sid: str) -> str:
+    """Return what a replacement says that was begun by the login ``sid``, which may have none."""
+    return f"login:{hashlib.sha256(sid.encode()).hexdigest()[:16] if sid else ''}"
 
 
 @sensitive_variables("factor", "uri")
@@ -452,12 +469,15 @@ def _confirm(
     input_code: str,
     request: Any,
     told: Mapping[str, Any],
+    proof: Proof,
     still: Callable[[], None],
     in_recovery: bool,
 ) -> tuple[Signal, list[str] | None]:
     """Confirm and return the codes, or count a wrong code and return none."""
     totp = read_enrolled(user, has_codes=has_codes())
     guess = _confirmation(totp, in_recovery)(input_code)
+    if type(guess) is Succession and not _may_confirm(totp, told["confirmed_sid"], proof):
+        raise ReauthenticationRequired
     codes, moment = generate_backup_codes(), timezone.now()
     if totp.is_enabled:
         moment = next_second(moment)  # or logins of this very second would not be from before
@@ -479,6 +499,13 @@ def _confirm(
     if account is not None:
         relate(Account, user, account)
     return guess.signal, codes
+
+
+def _may_confirm(totp: Totp, sid: str, proof: Proof) -> bool:
+    """Return whether the login ``sid`` has begun the replacement of ``totp``, or has a proof."""
+    factor = replacement_of(totp)
+    was_begun_here = bool(sid) and factor is not None and factor.begun == _login(sid)
+    return was_begun_here or proof(totp, lambda totp, changes: None)
 
 
 def _confirmation(totp: Totp, in_recovery: bool) -> type[Confirmation | Succession]:
@@ -514,7 +541,14 @@ def _forget_failures(user: AbstractBaseUser, using: str | None, seen: Totp | Non
 
 
 def as_seen(totp: Totp, seen: Totp | None) -> Totp:
-    """Return ``totp`` if it is the enrollment that was ``seen``. Raise TotpNotEnrolled."""
-    if seen is not None and any(getattr(totp, name) != getattr(seen, name) for name in IDENTITY):
+    """Return ``totp`` if it is the enrollment that was ``seen``. Raise TotpNotEnrolled.
+
+    One of 1.1.x may have been adopted since: it was confirmed when it was created.
+    """
+    if seen is None:
+        return totp
+    was_adopted = seen.confirmed_at is None and totp.confirmed_at == totp.created_at
+    is_same = was_adopted or totp.confirmed_at == seen.confirmed_at
+    if not is_same or (totp.pk, totp.created_at) != (seen.pk, seen.created_at):
         raise TotpNotEnrolled
     return totp

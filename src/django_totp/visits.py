@@ -14,6 +14,7 @@ from django.contrib import auth
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY, load_backend
 from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.hashers import check_password
 from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest
@@ -167,14 +168,27 @@ class Visit:
 
     def _is_by_device(self, user: AbstractBaseUser) -> bool:
         """Return whether a trusted device has stood in for the code that the login lacks."""
+        if not device_cookie.has_of(self.request, user) or not self._gave_password(user):
+            return False
         trusted = device_cookie.recognize(self.request, user)
         if trusted is None:
             return False
-        methods = assurance.in_session(self.session, user).methods
         self._accept(user)
-        keep_in_session(self.request, trusted.login(user, *methods))
+        keep_in_session(self.request, trusted.login(user, "pwd"))
         events.logged_in(user, self.request, method="trusted_device")
         return True
+
+    @sensitive_variables("password")
+    def _gave_password(self, user: AbstractBaseUser) -> bool:
+        """Return whether the form that has logged in had the password of ``user`` in it.
+
+        A view of others does not tell how it has logged in: a link from a mail is no password.
+        """
+        try:
+            password = self.request.POST.get("password", "")
+        except Exception:
+            return False  # the view has read the body in a way of its own
+        return bool(password) and check_password(password, user.password)
 
 
 def visit_of(request: Any) -> Visit:

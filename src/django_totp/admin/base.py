@@ -19,7 +19,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from django_totp.models import Account, Event
-from django_totp.operations.support import as_configured, search_fields, search_users
+from django_totp.moments import as_configured
+from django_totp.operations.support import search_fields, search_users
 from django_totp.users import name_of
 
 from .applying import AppliesRemedies

@@ -19,6 +19,7 @@ from django_totp.operations.audit import (
 from .project import OUR_PAGE, descends_from, installed
 from .settings import is_words
 
+RECOVERY_PAGE = "django_totp.views.pages.recovery.RecoveryPage"
 PAGES = (OUR_PAGE, "django_totp.mixins.TwoStepMixin")
 ADD = f"Add {OURS!r} to MIDDLEWARE, after {AUTHENTICATION!r}."
 
@@ -73,6 +74,26 @@ def check_exempt_backends(**kwargs: Any) -> list[CheckMessage]:
         for name in names
         if name not in settings.AUTHENTICATION_BACKENDS
     ]
+
+
+@register(Tags.security)
+def check_recovery_page(**kwargs: Any) -> list[CheckMessage]:
+    is_on = conf.TOTP_RECOVERY_DELAY is not None and not conf.TOTP_RECOVERY_URL
+    if not is_on or installed(RECOVERY_PAGE):
+        return []
+    hint = "Include django_totp.urls.pages, or set TOTP_RECOVERY_URL to a page of your app."
+    message = "TOTP_RECOVERY_DELAY is set, and there is no page that a mail could lead to."
+    return [Warning(message, hint=hint, id="django_totp.W022")]
+
+
+@register(Tags.security, deploy=True)
+def check_hosts_of_links(**kwargs: Any) -> list[CheckMessage]:
+    is_on = conf.TOTP_RECOVERY_DELAY is not None and not conf.TOTP_RECOVERY_URL
+    if not is_on or "*" not in settings.ALLOWED_HOSTS:
+        return []
+    hint = "Name your hosts in ALLOWED_HOSTS, or set TOTP_RECOVERY_URL."
+    message = "Mails about a recovery lead to whatever host a request names."
+    return [Warning(message, hint=hint, id="django_totp.W021")]
 
 
 @register(Tags.security)

@@ -82,7 +82,8 @@ def _is_reasons(value: object) -> bool:
 def _is_recovery_url(value: object) -> bool:
     if not isinstance(value, str):
         return False
-    return not value or ("{action}" in value and "{token}" in value)
+    is_address = "://" in value and not value.lower().startswith(("javascript:", "data:"))
+    return not value or (is_address and "{action}" in value and "{token}" in value)
 
 
 def is_words(value: object) -> bool:

@@ -59,7 +59,8 @@ def send(
 def deliver(told: Occasion) -> bool:
     """Write and send the mail about it. Return whether the mail was handed over."""
     with complaining(told.event, told.user, told.link):
-        return bool(compose(told).send())
+        compose(told).send()  # a backend that queues may tell no number
+        return True
     return False
 
 

@@ -72,8 +72,9 @@ NOTICES = {
     "wait_began": Notice(
         _("Too many wrong codes"),
         _(
-            "Somebody logged in with your password and then gave too many wrong codes. Codes "
-            "from your authenticator app are refused until %(until)s. A backup code works now."
+            "Somebody who knows your password, or has a login of yours, gave too many wrong "
+            "codes. Codes from your authenticator app are refused until %(until)s. A backup code "
+            "works now."
         ),
         SOMEBODY_KNOWS,
         is_owners=False,
@@ -81,9 +82,9 @@ NOTICES = {
     "codes_off": Notice(
         _("Too many wrong codes"),
         _(
-            "Somebody logged in with your password and then gave too many wrong codes. Codes "
-            "from your authenticator app are refused until you use a backup code. If you have "
-            "none, ask us for help."
+            "Somebody who knows your password, or has a login of yours, gave too many wrong codes. "
+            "Codes from your authenticator app are refused until you use a backup code. If you "
+            "have none, ask us for help."
         ),
         SOMEBODY_KNOWS,
         is_owners=False,
@@ -103,6 +104,7 @@ NOTICES = {
         ),
         _("If it was not you, do not use the link, and change your password at once."),
         _("If it was you, go on here:"),
+        is_owners=False,
         is_recovery=True,
     ),
     "recovery_started": Notice(
@@ -113,6 +115,7 @@ NOTICES = {
         ),
         _("If it was not you, stop it, and change your password at once."),
         _("Stop it here:"),
+        is_owners=False,
         is_recovery=True,
     ),
     "recovery_cancelled": Notice(
@@ -138,7 +141,9 @@ NOTICES = {
             "password. Until then the one that you have goes on working."
         ),
         NOT_ASKED,
+        _("Stop it here:"),
         is_recovery=True,
     ),
 }
-LINKED = {"recovery_asked", "recovery_started"}  # whoever has the link sends them
+# Whoever has the link sends these.
+LINKED = {"recovery_asked", "recovery_started", "recovery_allowed"}

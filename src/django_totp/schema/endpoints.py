@@ -295,6 +295,7 @@ class RecoveryConfirm(LoginOperation):
 
 
 class RecoveryCancel(SignedInOperation):
+    auth = []  # the token is enough
     target_class = "django_totp.views.recovery.RecoveryCancelView"
     operation_id = "totp_recovery_recovery_cancel"
     summary = "Stop a recovery"

@@ -7,6 +7,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.db.models import Model
 from django.utils.translation import gettext_lazy as _
+from django.views.decorators.debug import sensitive_variables
 from rest_framework import status
 from rest_framework.exceptions import AuthenticationFailed, NotFound
 from rest_framework.permissions import SAFE_METHODS, IsAuthenticated
@@ -20,7 +21,7 @@ from django_totp.assurance import (
     assurance_of,
     is_by_session,
     is_ended,
-    keep_in_session,
+    totp_of,
 )
 from django_totp.attempts import Proof, forget_ahead, read_ahead
 from django_totp.backup_code_utils import rotate_backup_codes
@@ -37,6 +38,7 @@ from django_totp.serializers import (
     TotpStatusResponse,
     TrustedDeviceResponse,
 )
+from django_totp.sessions import step_up
 from django_totp.status import status_of
 from django_totp.totp import (
     confirm_totp_setup,
@@ -95,8 +97,11 @@ class SignedInView(TotpView):
     def proof(self) -> Proof | None:
         """Return what decides whether the second factor may be changed by this request."""
         if not (self.login.stated or conf.TOTP_REAUTHENTICATE):
-            return None
-        proofs = self.read(ReauthenticationRequest)
+            return None  # whatever its body is
+        return self._proof(**self.read(ReauthenticationRequest))
+
+    @sensitive_variables("proofs")
+    def _proof(self, **proofs: str) -> FreshProof:
         return FreshProof(self.user, self.request, **proofs, login=self.login)
 
     def ask_for_password(self) -> None:
@@ -123,19 +128,26 @@ class TotpCreateView(SignedInView):
 class TotpReplaceView(SignedInView):
     @shows(201, TotpCreateResponse, request=ReauthenticationRequest)
     def post(self, request: Request) -> Response:
-        setup = start_totp_replacement(self.user, request=request, proof=self.proof)
+        setup = start_totp_replacement(
+            self.user, request=request, proof=self.proof, sid=self.login.sid
+        )
         return Response(TotpCreateResponse(setup).data, status=status.HTTP_201_CREATED)
 
 
 class TotpConfirmView(SignedInView):
     @shows(200, BackupCodesResponse, request=TotpConfirmRequest)
     def post(self, request: Request) -> Response:
-        started, code = time.time(), self.read(TotpConfirmRequest)["input_code"]
-        self.ask_for_password()
+        started, data = time.time(), self.read(TotpConfirmRequest)
+        totp = totp_of(self.user)
+        if totp is None or not totp.is_enabled:
+            self.ask_for_password()
         login = self.login.named() if is_by_session(request) else self.login
-        codes = confirm_totp_setup(self.user, code, request=request, sid=login.sid)
+        proof = self._proof(password=data.get("password", ""))
+        codes = confirm_totp_setup(
+            self.user, data["input_code"], request=request, sid=login.sid, proof=proof
+        )
         if is_by_session(request):
-            keep_in_session(request, login.stepped_up(at=started))
+            step_up(request._request, login.stepped_up(at=started))
         return Response({"backup_codes": codes})
 
 

@@ -46,7 +46,9 @@ class RecoveryCancelView(SignedInView):
         return [] if self.token else super().get_permissions()
 
     def authenticate(self, request: Request) -> None:
-        if not self.token:  # a stale header keeps nobody from it
+        if self.token:  # a stale header keeps nobody from it, whoever asks for the user
+            request._not_authenticated()  # type: ignore[attr-defined]
+        else:
             super().authenticate(request)
 
     @property

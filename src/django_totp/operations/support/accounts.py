@@ -11,8 +11,7 @@ from django_totp.attempts import retried
 from django_totp.conf import conf
 from django_totp.exceptions import PolicyUnavailable, TotpError
 from django_totp.models import Account
-
-from .states import as_configured
+from django_totp.moments import as_configured
 
 
 class NotExempt(TotpError):

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import models
 from django.db.models import Q
@@ -16,6 +15,7 @@ from django_totp.adoption import has_codes
 from django_totp.attempts import read_enrolled
 from django_totp.conf import conf
 from django_totp.models import Totp, fetch
+from django_totp.moments import as_configured
 from django_totp.totp import clock_was_ahead
 
 from .codes import CodeCount, count_codes
@@ -159,8 +159,3 @@ def in_state(state: State) -> Q:
         return Q(confirmed_at=None, created_at__lte=oldest) & ~Q(has_codes())
     capped = Q() if conf.TOTP_FAILURE_CAP is None else Q(failures__gte=conf.TOTP_FAILURE_CAP)
     return capped | Q(waiting_until__gt=now)
-
-
-def as_configured(moment: datetime) -> datetime:
-    """Return an aware ``moment`` as the project has its own: naive if ``USE_TZ`` is off."""
-    return moment if settings.USE_TZ else timezone.make_naive(moment)

@@ -115,8 +115,9 @@ class SetupPage(StepPage):
                 half.challenge, may_sign_in=half.may_sign_in, request=request
             )
         if self.is_replacement:
-            proof = FreshProof(self.user, request, login=assurance_of(request))
-            return start_totp_replacement(self.user, request=request, proof=proof)
+            login = assurance_of(request)
+            proof = FreshProof(self.user, request, login=login)
+            return start_totp_replacement(self.user, request=request, proof=proof, sid=login.sid)
         return start_totp_setup(self.user, request=request)
 
     @sensitive_variables("codes")
@@ -140,7 +141,8 @@ class SetupPage(StepPage):
         request, half = self.request, self.half
         if half is None:
             login = assurance_of(request).named()
-            codes = confirm_totp_setup(self.user, code, request=request, sid=login.sid)
+            proof = FreshProof(self.user, request, login=login)
+            codes = confirm_totp_setup(self.user, code, request=request, sid=login.sid, proof=proof)
             # From when the request began: whoever ended all logins meanwhile has ended this one.
             sessions.step_up(request, login.stepped_up(at=self.visit.at))
             return codes

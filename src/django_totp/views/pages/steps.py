@@ -16,8 +16,10 @@ from django_totp.auth import finish_login, recovery_challenge, step_up
 from django_totp.challenges import challenged
 from django_totp.conf import conf
 from django_totp.exceptions import InvalidChallenge, LoginOutdated, TotpError, TotpNotEnabled
-from django_totp.forms import SecondFactorForm, status_of
+from django_totp.forms import SENTENCES, PasswordForm, SecondFactorForm, status_of
 from django_totp.mixins import TwoStepMixin
+from django_totp.moments import as_configured
+from django_totp.reauthentication import reauthenticate
 from django_totp.recovery import request_recovery
 from django_totp.spelling import folded
 
@@ -148,21 +150,25 @@ class VerifyPage(StepPage):
             form.refuse(error, next(iter(codes)))
             return self.show(form)
 
-    @sensitive_variables("challenge")
+    @sensitive_variables("challenge", "password")
     def _recover(self, half: sessions.HalfLogin) -> HttpResponse:
         """Ask for a mail or, once the wait is over, lead to the setup of a new app."""
         try:
             user = challenged(half.challenge, half.purpose, half.may_sign_in)
+            if not half.by_password:  # it may be a session from before, or of a link in a mail
+                password = self.request.POST.get("password", "")
+                reauthenticate(user, password=password, request=self.request)
             challenge = recovery_challenge(user)
             if challenge:
-                self.visit.half = sessions.turn(self.request, half, challenge)
+                self.visit.half = sessions.turn(self.request, half, user, challenge)
                 return navigation.to_step(True, self.next_url)
             request_recovery(half.challenge, request=self.request)
         except OVER:
             return self.begin_anew(half)
         except TotpError as error:
+            problem = SENTENCES.get(type(error), str(error))
             status = status_of(error)
-            return self.show(SecondFactorForm(), problem=str(error), status=status)
+            return self.show(SecondFactorForm(), problem=str(problem), status=status)
         return self.show(SecondFactorForm(), is_mailed=True)
 
     @sensitive_variables("codes")
@@ -193,14 +199,14 @@ class VerifyPage(StepPage):
 
 def _of_recovery(half: sessions.HalfLogin | None) -> dict[str, Any]:
     """Return what the page says of a recovery: whether there may be one, and how far it is."""
-    if half is None:
+    if half is None or not half.recovery:
         return {"may_recover": False}
-    ready_at = datetime.fromisoformat(half.ready_at) if half.ready_at else None
-    return {
-        "may_recover": ready_at is not None or conf.TOTP_RECOVERY_DELAY is not None,
-        "ready_at": ready_at,
-        "is_ready": ready_at is not None and ready_at <= datetime.now(UTC),
-    }
+    told = {"may_recover": True, "password_form": PasswordForm()}
+    if half.recovery == sessions.ASK:
+        return told
+    ready_at = datetime.fromisoformat(half.recovery)
+    is_ready = ready_at <= datetime.now(UTC)
+    return {**told, "ready_at": as_configured(ready_at), "is_ready": is_ready}
 
 
 def _period() -> tuple[str, int]:
