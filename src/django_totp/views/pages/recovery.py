@@ -8,6 +8,7 @@ from django_totp import recovery
 from django_totp.challenges import CANCEL, RECOVER, challenge_subject
 from django_totp.exceptions import InvalidRecoveryToken, TotpError
 from django_totp.forms import status_of
+from django_totp.moments import here, in_words
 
 from .base import Page
 
@@ -25,22 +26,31 @@ class RecoveryPage(Page):
         return self.refuse_to_hurry() or self._answer(act=True)
 
     def subject(self) -> str | None:
-        token = self.kwargs["token"]
-        return challenge_subject(token, RECOVER) or challenge_subject(token, CANCEL)
+        return self._named_for(RECOVER) or self._named_for(CANCEL)
+
+    def get_context_data(self, **told: Any) -> dict[str, Any]:
+        """Add what the token is for, or was: it may not be good any more."""
+        is_cancel = self._named_for(CANCEL) is not None
+        action = recovery.CANCEL_ACTION if is_cancel else recovery.CONFIRM_ACTION
+        return super().get_context_data(action=action, **told)
+
+    def _named_for(self, purpose: str) -> str | None:
+        return challenge_subject(self.kwargs["token"], purpose)
 
     def _answer(self, *, act: bool) -> HttpResponse:
         try:
             action = recovery.action_of(self.kwargs["token"])
             told = self._act(action) if act else {}
         except InvalidRecoveryToken as error:
-            return self.show(problem=str(error), status=400)
+            return self.show(problem=str(error), is_over=True, status=400)
         except TotpError as error:
             return self.show(problem=str(error), status=status_of(error))
-        return self.show(action=action, is_done=act, **told)
+        return self.show(is_done=act, **told)
 
     def _act(self, action: str) -> dict[str, Any]:
         token, request = self.kwargs["token"], self.request
         if action == recovery.CONFIRM_ACTION:
-            return {"ready_at": recovery.start_recovery(token, request=request)}
+            ready_at = recovery.start_recovery(token, request=request)
+            return {"ready_from": in_words(here(ready_at))}
         recovery.cancel_recovery(token, request=request)
         return {}

@@ -18,6 +18,7 @@ from django_totp.conf import conf
 from django_totp.exceptions import InvalidChallenge, LoginOutdated, TotpError, TotpNotEnabled
 from django_totp.forms import SecondFactorForm, status_of
 from django_totp.mixins import TwoStepMixin
+from django_totp.moments import here, in_words
 from django_totp.recovery import request_recovery
 from django_totp.spelling import folded
 
@@ -198,7 +199,7 @@ def _of_recovery(half: sessions.HalfLogin | None) -> dict[str, Any]:
     ready_at = datetime.fromisoformat(half.ready_at) if half.ready_at else None
     return {
         "may_recover": ready_at is not None or conf.TOTP_RECOVERY_DELAY is not None,
-        "ready_at": ready_at,
+        "ready_from": ready_at and in_words(here(ready_at)),
         "is_ready": ready_at is not None and ready_at <= datetime.now(UTC),
     }
 
