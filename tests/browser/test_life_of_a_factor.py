@@ -11,12 +11,15 @@ import pyotp
 import pytest
 from django.contrib.sessions.backends.db import SessionStore
 from django.core import mail
+from django.urls import reverse
+from django.utils.translation.trans_real import DjangoTranslation
 from playwright.sync_api import Locator, Page, expect
 
-from django_totp import devices
+from django_totp import challenges, devices
 from django_totp.accounts import account_by
 from django_totp.assurance import SESSION_KEY as ASSURANCE
 from django_totp.assurance import new_login
+from django_totp.challenges import RECOVER
 from django_totp.models import BackupCode, Totp, TrustedDevice
 from django_totp.users import email_field
 
@@ -26,9 +29,11 @@ from .test_pages import (
     FACTOR,
     KEEP,
     LOGIN,
+    SETUP,
     STATE,
     STEP,
     WRONG,
+    app_of,
     heading,
     log_in,
     send,
@@ -455,3 +460,53 @@ def test_the_keyboard_is_enough_for_a_lost_phone(site, owner, visit):
 def press(page: Page, selector: str, key: str = "Enter") -> None:
     tab_to(page, selector)
     page.keyboard.press(key)
+
+
+# --- Languages with longer words ---
+
+
+def stretched(message: str) -> str:
+    """Return ``message`` in a language whose words are longer by half."""
+    return re.sub(
+        r"%\(\w+\)\w|\{\w+\}|(\w{4,})",
+        lambda part: part[0] + part[0][: len(part[0]) // 2] * bool(part[1]),
+        message,
+    )
+
+
+def test_long_words_have_room(site, owner, authenticator, visit, see, monkeypatch):
+    monkeypatch.setattr(DjangoTranslation, "gettext", lambda self, one: stretched(one))
+    plural = lambda self, one, many, count: stretched(many)  # noqa: E731
+    monkeypatch.setattr(DjangoTranslation, "ngettext", plural)
+    page = visit(site, STATE, **SCREEN)
+    page.locator("[name=username]").fill(site.username)
+    page.locator("[name=password]").fill(site.password)
+    page.keyboard.press("Enter")
+    heading(page, stretched(STEP))
+    for summary in page.locator("summary").all():
+        summary.click()
+    see(page, "1-verify", stretched(STEP))
+    page.locator("[name=trust_device]").check()
+    page.locator("[name=otp_code]").fill(fresh_code(authenticator))
+    page.keyboard.press("Enter")
+    heading(page, stretched(FACTOR))
+    user = account_by("pk", owner.pk)
+    devices.trust(user, new_login(user, "pwd", "otp"))
+    begin = reverse("two-factor-recovery", args=[challenges.make(user, RECOVER)])
+    page.goto(begin)
+    see(page, "2-begin", stretched(NEW_APP))
+    page.locator("form button").click()
+    see(page, "3-wait", stretched("Now you have to wait"))
+    page.goto(STATE)
+    see(page, "4-state", stretched(FACTOR))
+    page.goto(link_in_mail())
+    see(page, "5-stop", stretched("Stop it"))
+    page.locator("form button").click()
+    see(page, "6-stopped", stretched("It is stopped"))
+    page.goto(page.url)
+    see(page, "7-nothing-to-stop", stretched("Stop it"))
+    page.goto(SETUP)
+    see(page, "8-setup", stretched(NEW_APP))
+    page.locator("[name=otp_code]").fill(app_of(page).now())
+    page.keyboard.press("Enter")
+    see(page, "9-codes", stretched(KEEP))

@@ -59,7 +59,7 @@ class Person(Browser):
 
 
 def log_in(page: Page, site: Site) -> None:
-    page.get_by_label("Username").fill(site.username)
+    page.get_by_label(re.compile("^(Username|Email)$")).fill(site.username)
     page.get_by_label("Password").fill(site.password)
     page.get_by_role("button", name="Log in").click()
 
