@@ -5,7 +5,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import models
-from django.utils import timezone
+from django.utils import formats, timezone
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
@@ -50,6 +50,16 @@ def aware(moment: datetime) -> datetime:
 def local(moment: datetime) -> datetime:
     """Return ``moment`` in the time zone of the project, or the system's if it names none."""
     return moment.astimezone(timezone.get_default_timezone() if settings.TIME_ZONE else None)
+
+
+def here(moment: datetime) -> datetime:
+    """Return ``moment`` in the time zone of whoever is served now, or else as ``local`` does."""
+    return timezone.localtime(moment) if settings.USE_TZ else local(moment)
+
+
+def in_words(moment: datetime) -> str:
+    """Return ``moment``, which has its time zone, in words and with the name of that."""
+    return f"{formats.date_format(moment, 'DATETIME_FORMAT')} ({moment.tzinfo})"
 
 
 def today() -> date:

@@ -5,6 +5,7 @@ Where Chromium or Playwright is missing, ``tests/conftest.py`` leaves this direc
 
 import contextlib
 import io
+import itertools
 import os
 import re
 import socket
@@ -14,13 +15,28 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import pyotp
 import pytest
 import zxingcpp
+from django.conf import settings as django_settings
+from django.test import override_settings
 from PIL import Image
-from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, Request, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    ConsoleMessage,
+    Dialog,
+    Page,
+    Request,
+    expect,
+    sync_playwright,
+)
+from pytest_django.live_server_helper import LiveServer
 
+import django_totp
 from tests import services
+from tests.browsing import PASSWORD, age_enrollment
 
 DEMO = Path(__file__).resolve().parents[2] / "example" / "demo.py"
 AUDIT = (Path(__file__).parent / "audit.js").read_text()
@@ -186,3 +202,65 @@ def read_qr() -> Callable[[Page], str]:
         return str(barcode.text)
 
     return read
+
+
+POLICY = "example.playground.middleware.content_security_policy"
+PROJECT = {
+    "MIDDLEWARE": [POLICY, *django_settings.MIDDLEWARE],
+    "ROOT_URLCONF": "tests.browser.pages_urls",
+    "STATIC_ROOT": Path(django_totp.__file__).parent / "static",
+    "ALLOWED_HOSTS": ["*"],
+    "LOGIN_URL": "two-factor-login",
+    "LOGIN_REDIRECT_URL": "two-factor",
+    "TOTP_THROTTLE_RATE": None,
+    "TOTP_ADDRESS_THROTTLE_RATE": None,
+}
+
+
+@pytest.fixture(scope="module")
+def address(django_db_setup: None) -> Iterator[str]:
+    """Serve a small project, in this process: a test says what is in its database."""
+    with pytest.MonkeyPatch.context() as patch, override_settings(**PROJECT):
+        # Playwright's event loop is in this thread, and nothing of Django runs in it.
+        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
+        server = LiveServer("127.0.0.1")
+        yield server.url
+        server.stop()
+
+
+@pytest.fixture
+def project(address: str, user: Any) -> Site:
+    """Return the project, with a user who has no second factor."""
+    return Site(address, user.get_username(), PASSWORD)
+
+
+@pytest.fixture
+def authenticator(project: Site, enrolled_user: Any, secret: str) -> pyotp.TOTP:
+    """Return the authenticator app of the user, whose second factor is a day old."""
+    age_enrollment(enrolled_user)
+    return pyotp.TOTP(secret)
+
+
+# A finger wants larger targets than a mouse, and colours that change slowly have no contrast yet.
+SCREEN = {"width": 320, "has_touch": True, "reduced_motion": "reduce"}
+
+
+@pytest.fixture
+def see(look: Any) -> Any:
+    """Return a function that looks at a page, once it has that heading and that error.
+
+    It does so in light and in dark, on a phone and on a desk.
+    """
+
+    def see(page: Page, name: str, title: str, error: str = "") -> None:
+        expect(page.get_by_role("heading", level=1)).to_have_text(title)
+        if error:
+            expect(page.get_by_role("alert")).to_contain_text(error)
+        page.wait_for_load_state()
+        assert page.evaluate("matchMedia('(pointer: coarse)').matches")
+        for width, scheme in itertools.product([1280, 320], ["light", "dark"]):
+            page.set_viewport_size({"width": width, "height": 844})
+            page.emulate_media(color_scheme=scheme)
+            look(page, f"{name}-{width}-{scheme}")
+
+    return see

@@ -4,12 +4,23 @@ import re
 from pathlib import Path
 
 import rest_framework
+from django.contrib.auth.decorators import login_required
+from django.contrib.auth.views import LogoutView
 from django.http import HttpRequest, HttpResponse
+from django.template import RequestContext, Template
 from django.urls import include, path
 
 from django_totp.decorators import second_factor_required
 
 BOOTSTRAP = "static/rest_framework/css/bootstrap.min.css"
+
+HOME = """<!doctype html><html lang="en"><title>Home</title><h1>Hello.</h1>
+<form method="post" action="/logout/">{% csrf_token %}<button>Log out</button></form></html>"""
+
+
+@login_required
+def home(request: HttpRequest) -> HttpResponse:
+    return HttpResponse(Template(HOME).render(RequestContext(request)))
 
 
 @second_factor_required(max_age=300)
@@ -33,6 +44,8 @@ urlpatterns = [
     path("account/", include("django_totp.urls.pages")),
     path("account/reset/", vault, name="password_reset"),
     path("vault/", vault),
+    path("home/", home),
+    path("logout/", LogoutView.as_view(next_page="two-factor-login")),
     path("foreign.css", foreign_style),
     path("sizes.css", sizes),
     path("favicon.ico", lambda request: HttpResponse(status=204)),

@@ -1,29 +1,23 @@
 """The pages in a real Chromium, in a small project with the policy of the example for scripts."""
 
-import itertools
 import re
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pyotp
 import pytest
-from django.conf import settings as django_settings
-from django.test import override_settings
 from playwright.sync_api import Page, expect
-from pytest_django.live_server_helper import LiveServer
 
-import django_totp
 from django_totp import devices
 from django_totp.accounts import account_by
 from django_totp.assurance import SESSION_KEY as ASSURANCE
 from django_totp.assurance import new_login
 from django_totp.device_cookie import COOKIE
 from django_totp.models import Totp, TrustedDevice
-from tests.browsing import PASSWORD, Browser, age_enrollment
+from tests.browsing import Browser
 
-from .conftest import Site
+from .conftest import SCREEN, Site
 from .test_journey import narrow, next_code, phone, wrong_code
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -31,44 +25,14 @@ pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 LOGIN, STATE = "/account/login/", "/account/two-factor/"
 VERIFY, SETUP = f"{STATE}verify/", f"{STATE}setup/"
 CODES, DISABLE = f"{STATE}backup-codes/", f"{STATE}disable/"
-POLICY = "example.playground.middleware.content_security_policy"
 FACTOR, SET_UP = "Two-factor authentication", "Set up two-factor authentication"
 STEP, KEEP, OFF = "Confirm it’s you", "Keep your backup codes", "Turn off two-factor authentication"
 WRONG = "This code is not right, or it has been used. Type the one that your app shows now."
-PROJECT = {
-    "MIDDLEWARE": [POLICY, *django_settings.MIDDLEWARE],
-    "ROOT_URLCONF": "tests.browser.pages_urls",
-    "STATIC_ROOT": Path(django_totp.__file__).parent / "static",
-    "ALLOWED_HOSTS": ["*"],
-    "LOGIN_URL": "two-factor-login",
-    "LOGIN_REDIRECT_URL": "two-factor",
-    "TOTP_THROTTLE_RATE": None,
-    "TOTP_ADDRESS_THROTTLE_RATE": None,
-}
-
-
-@pytest.fixture(scope="module")
-def address(django_db_setup: None) -> Iterator[str]:
-    """Serve the project, in this process: a test says what is in its database."""
-    with pytest.MonkeyPatch.context() as patch, override_settings(**PROJECT):
-        # Playwright's event loop is in this thread, and nothing of Django runs in it.
-        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
-        server = LiveServer("127.0.0.1")
-        yield server.url
-        server.stop()
 
 
 @pytest.fixture
-def site(address: str, user: Any) -> Site:
-    """Return the project, with a user who has no second factor."""
-    return Site(address, user.get_username(), PASSWORD)
-
-
-@pytest.fixture
-def authenticator(site: Site, enrolled_user: Any, secret: str) -> pyotp.TOTP:
-    """Return the authenticator app of the user, whose second factor is a day old."""
-    age_enrollment(enrolled_user)
-    return pyotp.TOTP(secret)
+def site(project: Site) -> Site:
+    return project
 
 
 class Person(Browser):
@@ -95,7 +59,7 @@ class Person(Browser):
 
 
 def log_in(page: Page, site: Site) -> None:
-    page.get_by_label("Username").fill(site.username)
+    page.get_by_label(re.compile("^(Username|Email)$")).fill(site.username)
     page.get_by_label("Password").fill(site.password)
     page.get_by_role("button", name="Log in").click()
 
@@ -121,33 +85,8 @@ def heading(page: Page, text: str) -> None:
     expect(page.get_by_role("heading", level=1)).to_have_text(text)
 
 
-# A finger wants larger targets than a mouse, and colours that change slowly have no contrast yet.
-screen = {"width": 320, "has_touch": True, "reduced_motion": "reduce"}
-
-
-@pytest.fixture
-def see(look: Any) -> Any:
-    """Return a function that looks at a page, once it has that heading and that error.
-
-    It does so in light and in dark, on a phone and on a desk.
-    """
-
-    def see(page: Page, name: str, title: str, error: str = "") -> None:
-        heading(page, title)
-        if error:
-            expect(page.get_by_role("alert")).to_contain_text(error)
-        page.wait_for_load_state()
-        assert page.evaluate("matchMedia('(pointer: coarse)').matches")
-        for width, scheme in itertools.product([1280, 320], ["light", "dark"]):
-            page.set_viewport_size({"width": width, "height": 844})
-            page.emulate_media(color_scheme=scheme)
-            look(page, f"{name}-{width}-{scheme}")
-
-    return see
-
-
 def test_the_pages_of_a_login(site, authenticator, enrolled_user, visit, see):
-    page = visit(site, LOGIN, **screen)
+    page = visit(site, LOGIN, **SCREEN)
     see(page, "1-login", "Log in")
     log_in(page, Site(site.url, site.username, "wrong"))
     see(page, "2-wrong-password", "Log in", "Please enter a correct username and password")
@@ -170,7 +109,7 @@ def test_the_pages_of_a_login(site, authenticator, enrolled_user, visit, see):
 
 
 def test_the_pages_of_a_setup(site, user, visit, see, settings, read_qr):
-    page = visit(site, LOGIN, **screen)
+    page = visit(site, LOGIN, **SCREEN)
     Person(user).half().now_at(page, STATE)
     see(page, "1-state", FACTOR)
     page.get_by_role("link", name=SET_UP).click()
@@ -206,7 +145,7 @@ def test_the_pages_of_a_setup(site, user, visit, see, settings, read_qr):
 
 
 def test_the_pages_of_a_factor(site, authenticator, enrolled_user, visit, see, settings):
-    page = visit(site, LOGIN, **screen)
+    page = visit(site, LOGIN, **SCREEN)
     Person(enrolled_user).inside(authenticator).now_at(page, STATE)
     see(page, "1-state", FACTOR)
     page.get_by_role("link", name="Turn it off").click()
@@ -233,7 +172,7 @@ def test_the_pages_of_a_factor(site, authenticator, enrolled_user, visit, see, s
 def test_the_pages_of_trusted_devices(site, authenticator, enrolled_user, visit, see, settings):
     """Trust this browser, come back without a code, and remove it, by keyboard in part."""
     settings.TOTP_TRUSTED_DEVICE_MAX_AGE = 30 * 86400
-    page = visit(site, f"{LOGIN}?next={STATE}", **screen)
+    page = visit(site, f"{LOGIN}?next={STATE}", **SCREEN)
     log_in(page, site)
     see(page, "1-verify", STEP)
     box = page.get_by_role("checkbox")
@@ -480,7 +419,7 @@ def test_the_layout_of_the_project(site, user, visit, see_loosely, tmp_path, set
     (tmp_path / "django_totp" / "base.html").write_text(BETWEEN)
     [templates] = settings.TEMPLATES
     settings.TEMPLATES = [templates | {"DIRS": [tmp_path]}]
-    page = visit(site, "/vault/", **screen)
+    page = visit(site, "/vault/", **SCREEN)
     expect(page.get_by_role("link", name="Shop")).to_be_visible()
     see_loosely(page, "1-login", "Log in")
     log_in(page, site)

@@ -2,9 +2,11 @@
 
 import gettext
 import re
+from datetime import timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pyotp
 import pytest
@@ -12,12 +14,19 @@ from django.apps import apps
 from django.http import HttpResponse
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.translation import trans_real
 
 import django_totp
+from django_totp import challenges, devices
+from django_totp.accounts import account_by
 from django_totp.assurance import SESSION_KEY as ASSURANCE
+from django_totp.assurance import new_login
+from django_totp.challenges import CANCEL, RECOVER
 from django_totp.models import BackupCode, Totp
 from django_totp.totp import disable_totp
+from django_totp.users import email_field
 from tests.browsing import LOGIN, PASSWORD, SETUP, VERIFY, Browser, age_enrollment
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.session_urls")]
@@ -341,7 +350,148 @@ def disable_hurried(person, code, settings):
     return client.post(reverse(DISABLE))
 
 
-PROBLEMS = [name for name in SCREENS if re.search("wrong|empty|wait|hurried|stale|long", name)]
+@screen
+def verify_trust(person, code, settings):
+    settings.TOTP_TRUSTED_DEVICE_MAX_AGE = 30 * 86400
+    return person.follow(person.password())
+
+
+@screen
+def state_devices(person, code, settings):
+    verify_trust(person, code, settings)
+    person.client.post(reverse(VERIFY), {"otp_code": code(), "trust_device": "on"})
+    user = account_by("pk", person.user.pk)
+    devices.trust(user, new_login(user, "pwd", "otp"))  # without a name
+    return person.client.get(reverse(STATE))
+
+
+@screen
+def setup_replacing(person, code, settings):
+    return inside(person, code).get(reverse(SETUP))
+
+
+@screen
+def setup_replacing_wrong(person, code, settings):
+    secret = secret_on(setup_replacing(person, code, settings))
+    return person.client.post(reverse(SETUP), {"otp_code": "000000", "secret": secret})
+
+
+@screen
+def state_replacing(person, code, settings):
+    setup_replacing(person, code, settings)
+    return person.client.get(reverse(STATE))
+
+
+@screen
+def setup_replaced(person, code, settings):
+    secret = secret_on(setup_replacing(person, code, settings))
+    return person.client.post(reverse(SETUP), {"otp_code": pyotp.TOTP(secret).now()})
+
+
+@screen
+def setup_replaced_without_codes(person, code, settings):
+    settings.TOTP_MAX_BACKUP_CODES = 0
+    return setup_replaced(person, code, settings)
+
+
+@screen
+def verify_mailed(person, code, settings):
+    settings.TOTP_RECOVERY_DELAY = 86400
+    setattr(person.user, email_field(person.user), "ada@example.com")
+    person.user.save()
+    person.password()
+    return person.client.post(reverse(VERIFY), {"recovery": "1"})
+
+
+@screen
+def recovery_begin(person, code, settings):
+    verify_mailed(person, code, settings)
+    return person.client.get(link_for(person, RECOVER))
+
+
+@screen
+def recovery_begun(person, code, settings):
+    recovery_begin(person, code, settings)
+    return person.client.post(link_for(person, RECOVER))
+
+
+@screen
+def recovery_begin_hurried(person, code, settings):
+    verify_mailed(person, code, settings)
+    settings.TOTP_THROTTLE_RATE = "0/minute"
+    return person.client.get(link_for(person, RECOVER))
+
+
+@screen
+def recovery_begin_stale(person, code, settings):
+    recovery_begun(person, code, settings)
+    link = link_for(person, RECOVER)
+    person.client.post(link_for(person, CANCEL))
+    return person.client.get(link)
+
+
+@screen
+def recovery_stop(person, code, settings):
+    recovery_begun(person, code, settings)
+    return person.client.get(link_for(person, CANCEL))
+
+
+@screen
+def recovery_stopped(person, code, settings):
+    recovery_begun(person, code, settings)
+    return person.client.post(link_for(person, CANCEL))
+
+
+@screen
+def recovery_stop_hurried(person, code, settings):
+    recovery_begun(person, code, settings)
+    settings.TOTP_THROTTLE_RATE = "0/minute"
+    return person.client.get(link_for(person, CANCEL))
+
+
+@screen
+def recovery_stop_stale(person, code, settings):
+    recovery_begun(person, code, settings)
+    link = link_for(person, CANCEL)
+    person.client.post(link)
+    return person.client.get(link)
+
+
+@screen
+def verify_not_ready(person, code, settings):
+    recovery_begun(person, code, settings)
+    return person.follow(person.password())
+
+
+@screen
+def verify_ready(person, code, settings):
+    recovery_begun(person, code, settings)
+    Totp.objects.update(recovery_ready_at=timezone.now() - timedelta(seconds=1))
+    return person.follow(person.password())
+
+
+@screen
+def setup_recovering(person, code, settings):
+    verify_ready(person, code, settings)
+    return person.follow(person.client.post(reverse(VERIFY), {"recovery": "1"}))
+
+
+@screen
+def state_recovering(person, code, settings):
+    recovery_begun(person, code, settings)
+    ready_at = Totp.objects.get().recovery_ready_at
+    client = inside(person, code)
+    Totp.objects.update(recovery_ready_at=ready_at)
+    return client.get(reverse(STATE))
+
+
+def link_for(person: Browser, purpose: str) -> str:
+    """Return the page that a mail leads to."""
+    token = challenges.make(account_by("pk", person.user.pk), purpose)
+    return reverse("two-factor-recovery", args=[token])
+
+
+PROBLEMS = [name for name in SCREENS if re.search("wrong|empty|_wait|hurried|stale|too_long", name)]
 
 
 def html(response: Any) -> str:
@@ -377,8 +527,9 @@ class TestEveryScreen:
             one for one in page.all("input") if one["type"] != "hidden" and "hidden" not in one
         ]
         assert labels == {one["id"] for one in fields}
-        assert all(one["autocomplete"] for one in fields)
-        assert all("required" in one for one in fields)
+        typed = [one for one in fields if one["type"] != "checkbox"]
+        assert all(one["autocomplete"] for one in typed)
+        assert all("required" in one for one in typed)
         forms = len(page.all("form"))
         tokens = [one for one in page.all("input") if one.get("name") == "csrfmiddlewaretoken"]
         assert len(tokens) == forms
@@ -392,6 +543,7 @@ class TestEveryScreen:
         ]
         is_problem = name in PROBLEMS or name == "disable_stays"
         assert title.startswith("Error: ") == is_problem
+        assert f"<h1>{title.removeprefix('Error: ')}</h1>" in text
         assert len(alerts) == is_problem
         first = [one for one in page.all("input") if "autofocus" in one][:1]
         wrong = [one for one in page.all("input") if "aria-invalid" in one]
@@ -411,7 +563,8 @@ class TestEveryScreen:
         page = Reader(html(shown(name)))
         # what the project or the person has named
         field = person.user._meta.get_field(person.user.USERNAME_FIELD).verbose_name
-        known = [person.user.get_username(), "{time}", "testserver", str(field)]
+        zone = timezone.get_default_timezone_name()
+        known = [person.user.get_username(), "{time}", "testserver", str(field), zone]
         for text in page.texts:
             for word in known:
                 text = re.sub(re.escape(word), "", text, flags=re.IGNORECASE)
@@ -420,11 +573,50 @@ class TestEveryScreen:
     def test_next_goes_along(self, shown, name, person):
         page = Reader(html(shown(name)))
         nexts = [one for one in page.all("input") if one.get("name") == "next"]
-        changes = "new_codes", "disable"
+        changes = "new_codes", "disable", "state", "recovery"
         assert len(nexts) == (0 if name.startswith(changes) else len(page.all("form")))
 
 
 class TestDetails:
+    @pytest.mark.parametrize("name", ["setup_recovering", "setup_replacing"])
+    def test_a_setup_anew_is_not_one_that_is_owed(self, shown, name):
+        page = html(shown(name))
+        assert "Your old app goes on working until" in page
+        assert "Your account must have a second step." not in page
+
+    def test_no_new_codes_are_promised_where_there_are_none(self, shown, settings):
+        assert "You get new ones." in html(shown("setup_replacing"))
+        settings.TOTP_MAX_BACKUP_CODES = 0
+        assert "You get new ones." not in html(shown("setup_replacing"))
+
+    def test_a_recovery_is_told_before_all_else(self, shown):
+        page = html(shown("state_recovering"))
+        assert page.index("Somebody has asked") < page.index("It has been on since")
+
+    @pytest.mark.parametrize("name", ["recovery_begun", "verify_not_ready", "state_recovering"])
+    def test_a_wait_is_told_with_the_time_zone(self, shown, settings, name):
+        settings.TIME_ZONE = "Asia/Kolkata"
+        page = html(shown(name))
+        ready_at = Totp.objects.get().recovery_ready_at.astimezone(ZoneInfo("Asia/Kolkata"))
+        assert f"{date_format(ready_at, 'DATETIME_FORMAT')} (Asia/Kolkata)" in page
+
+    def test_a_link_that_stops_nothing_promises_no_mail(self, shown):
+        page = html(shown("recovery_stop_stale"))
+        assert "There is nothing to stop any more" in page
+        assert "to get a new mail" not in page
+
+    def test_a_link_that_begins_nothing_leads_to_a_new_one(self, shown):
+        page = html(shown("recovery_begin_stale"))
+        assert "Log in again to get a new mail." in page
+        assert "nothing to stop" not in page
+
+    @pytest.mark.parametrize("name", ["recovery_begin_hurried", "recovery_stop_hurried"])
+    def test_a_link_that_has_to_wait_keeps_its_button(self, shown, name):
+        page = html(shown(name))
+        assert "<button" in page
+        assert "to get a new mail" not in page
+        assert "nothing to stop" not in page
+
     def test_only_what_waits_or_was_wrong_opens_the_backup_codes(self, shown):
         assert "<details>" in html(shown("verify"))
 

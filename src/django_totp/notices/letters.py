@@ -11,7 +11,7 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.mail import EmailMultiAlternatives
 from django.template.exceptions import TemplateDoesNotExist
 from django.template.loader import get_template
-from django.utils import formats, timezone, translation
+from django.utils import translation
 from django.utils.translation import gettext
 from django.views.decorators.debug import sensitive_variables
 
@@ -20,7 +20,7 @@ from django_totp.addresses import addresses_in
 from django_totp.agents import described
 from django_totp.conf import conf
 from django_totp.models import BackupCode
-from django_totp.moments import local
+from django_totp.moments import here, in_words, local
 from django_totp.users import email_of, name_of
 
 from .sentences import NOTICES
@@ -138,7 +138,8 @@ def _shown(told: Occasion) -> dict[str, Any]:
     shown: dict[str, Any] = {name: _line(value) for name, value in told.facts.items()}
     for name in MOMENTS:
         if shown.get(name):
-            shown[name] = _time(datetime.fromisoformat(shown[name]), told.at.tzinfo)
+            moment = datetime.fromisoformat(shown[name])
+            shown[name] = in_words(moment.astimezone(told.at.tzinfo))
     if told.event == "backup_code_used":
         shown["left"] = BackupCode.objects.filter(totp__user_id=told.user.pk, is_used=False).count()
     if told.event == "device_trusted":
@@ -148,7 +149,7 @@ def _shown(told: Occasion) -> dict[str, Any]:
 
 def _details(told: Occasion) -> Iterator[tuple[str, str]]:
     yield gettext("Account"), _line(name_of(told.user))
-    yield gettext("Time"), _time(told.at, told.at.tzinfo)
+    yield gettext("Time"), in_words(told.at)
     yield gettext("Address"), addresses_in(told.address)
     yield gettext("Browser"), "" if told.agent is None else described(told.agent)
 
@@ -156,13 +157,7 @@ def _details(told: Occasion) -> Iterator[tuple[str, str]]:
 def _now(is_own: bool) -> datetime:
     """Return the time in the time zone of the owner's request, or else in the project's."""
     now = datetime.now(UTC)
-    return timezone.localtime(now) if is_own and settings.USE_TZ else local(now)
-
-
-def _time(moment: datetime, zone: Any) -> str:
-    """Return ``moment`` in words, in ``zone`` and with its name."""
-    written = formats.date_format(moment.astimezone(zone), "DATETIME_FORMAT")
-    return f"{written} ({zone})"
+    return here(now) if is_own else local(now)
 
 
 def _line(value: Any) -> str:

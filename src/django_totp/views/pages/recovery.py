@@ -8,7 +8,7 @@ from django_totp import navigation, recovery
 from django_totp.challenges import CANCEL, RECOVER, challenge_subject
 from django_totp.exceptions import InvalidRecoveryToken, TotpError
 from django_totp.forms import status_of
-from django_totp.moments import as_configured
+from django_totp.moments import here, in_words
 
 from .base import Page
 
@@ -38,6 +38,11 @@ class RecoveryPage(Page):
         token = self.kwargs["token"]
         return challenge_subject(token, RECOVER) or challenge_subject(token, CANCEL)
 
+    def get_context_data(self, **told: Any) -> dict[str, Any]:
+        """Add what the token is for, or was: it may not be good any more."""
+        action = recovery.action_of(self.kwargs["token"])
+        return super().get_context_data(action=action, **told)
+
     def _answer(self, *, act: bool) -> HttpResponse:
         token = self.kwargs["token"]
         action = recovery.action_of(token)
@@ -45,15 +50,15 @@ class RecoveryPage(Page):
             recovery.user_of(token, action)
             told = self._act(action) if act else {}
         except InvalidRecoveryToken as error:
-            return self.show(action=action, problem=str(error), status=400)
+            return self.show(problem=str(error), is_over=True, status=400)
         except TotpError as error:
-            return self.show(action=action, problem=str(error), status=status_of(error))
-        return self.show(action=action, is_done=act, **told)
+            return self.show(problem=str(error), status=status_of(error))
+        return self.show(is_done=act, **told)
 
     def _act(self, action: str) -> dict[str, Any]:
         token, request = self.kwargs["token"], self.request
         if action == recovery.CONFIRM_ACTION:
             ready_at = recovery.start_recovery(token, request=request)
-            return {"ready_at": as_configured(ready_at)}
+            return {"ready_from": in_words(here(ready_at))}
         recovery.cancel_recovery(token, request=request)
         return {}
