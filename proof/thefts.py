@@ -23,14 +23,14 @@ from django_totp.auth import end_sessions, reset_totp
 from django_totp.models import Totp, TrustedDevice
 from proof.accounts import PASSWORD, Account, enroll, enrolled
 from proof.attacks import Attacks, Promises, is_in, name_of, refresh
-from proof.browsers import LOGIN, VERIFY, Browser, Page
+from proof.browsers import LOGIN, VERIFY, Browser, Page, filled
 from proof.client import Answer, Volley
 from proof.doors import CODES, DISABLE, SETUP, STATE
-from proof.lives import joined, replacing, with_mailbox, with_new_phone
+from proof.lives import joined, recovering, replacing, with_mailbox, with_new_phone
 
 COOKIE = "totp_device"
 RESET = "/reset/"
-NEW_PASSWORD = "the password of a thief"  # noqa: S105
+NEW_PASSWORD = "the password of a thief"
 BETWEEN = "-" * 79  # mails in one file, as Django's file backend has them
 CHANGES = ("disable", "rotate_backup_codes", "replace")
 GUESSES = 20
@@ -148,7 +148,7 @@ def set_up_anew(thief: Browser, account: Any) -> str:
     shown = re.search(r'name="secret" value="([^"]+)"', page.text)
     if shown:
         code = Account(account.user, shown[1], []).code()
-        thief.post(SETUP, {"otp_code": code, "secret": shown[1]})
+        thief.submit(SETUP, filled(page, {"otp_code": code, "secret": shown[1]}))
     return is_in(thief, account)
 
 
@@ -222,9 +222,11 @@ def mailboxes(attacks: Attacks) -> Promises:
     def old_link(account: Any) -> str:
         attacks.half(with_mailbox(account)).post(VERIFY, {"recovery": "1"})
         link = recovery_link(account)
+        assert attacks.browser().get(link).status == 200
         thief = take_password(attacks, account)
-        status = thief.post(link, {}).status
-        return f"{status}{_standing_recovery(account)}"
+        shown = thief.get(link).status
+        begun = ask(attacks, "totp/recovery_confirm/", {"token": token_in(link)}).status
+        return f"{shown}, {begun}{_standing_recovery(account)}"
 
     def within(account: Any) -> str:
         thief = take_password(attacks, with_mailbox(account))
@@ -260,7 +262,7 @@ def mailboxes(attacks: Attacks) -> Promises:
 
     yield "the mailbox and a new password", new_password, "nobody"
     yield "a recovery token as a reset token, and the reverse", other_tokens, "nothing"
-    yield "a link from before a new password", old_link, "400"
+    yield "a link from before a new password", old_link, "400, 400"
     yield "mailbox, new password, recovery: within the wait", within, "nobody"
     yield "the same, stopped by the link in the mail", stopped_by_link, "nobody"
     yield "the same, wait over, then a right code of the owner", stopped_by_code, "nobody"
@@ -319,7 +321,7 @@ def cookies(attacks: Attacks) -> Promises:
         ]
         step = {"refresh": stolen.get("refresh"), "backup_code": "a wrong one"}
         answers.append(ask(attacks, "jwt/step_up/", step))
-        done = [answer.status for answer in answers if answer.status not in (400, 403)]
+        done = [answer.status for answer in answers if answer.status not in (400, 401, 403)]
         owner = give_password(attacks, account, trusted_device=value)
         thief = give_password(attacks, account, trusted_device=stolen["trusted_device"])
         found = "access" not in owner and "access" not in thief
@@ -427,6 +429,18 @@ def guesses(attacks: Attacks) -> Promises:
         right = ask(attacks, path, {**body, "input_code": with_new_phone(account).code()}, **bearer)
         return told if right.status == 200 else f"BURNT: {right}"
 
+    def from_before(account: Any) -> str:
+        account = replacing()
+        path, _, bearer = _confirm(account, 0)
+        right = {"input_code": with_new_phone(account).code()}
+        assert ask(attacks, path, right, **bearer).status == 200
+        stale = {"Authorization": f"Bearer {account.there['access']}"}
+        proofs = ({}, {"password": PASSWORD}, {"backup_code": account.backup_codes[0]})
+        tried = [(f"totp/{name}/", proof) for name in CHANGES for proof in proofs]
+        done = [path for path, proof in tried if ask(attacks, path, proof, **stale).status < 300]
+        refreshed = ask(attacks, "jwt/refresh/", {"refresh": account.there["refresh"]}).status
+        return f"{done or 'nothing'}, {refreshed}"
+
     def by_turns(account: Any) -> str:
         account = replacing()
         bearer = {"Authorization": f"Bearer {account.here['access']}"}
@@ -444,8 +458,6 @@ def guesses(attacks: Attacks) -> Promises:
         return _guess(attacks, account, call)
 
     def recovery(account: Any) -> str:
-        from proof.lives import recovering
-
         account = recovering()
         token = account.here["token"]
         return _guess(
@@ -486,6 +498,7 @@ def guesses(attacks: Attacks) -> Promises:
 
     counted = "6 evaluated, 6 counted, 14 refused unseen"
     yield "20 wrong codes at the confirmation of a replacement", replacement, counted
+    yield "a login from before a replacement: changes, refresh", from_before, "nothing, 401"
     yield "replacement, login and step-up by turns", by_turns, counted
     yield "20 wrong codes at the end of a recovery", recovery, counted
     yield (
