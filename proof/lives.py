@@ -229,9 +229,8 @@ def finishes(account: Account, times: int = WIDTH) -> list[Call]:
 
 def finishes_beside_codes(account: Account) -> list[Call]:
     """Have the new app confirmed while the owner of the old one logs in."""
-    codes = [login(account, otp_code=account.code(away)) for away in (-1, 0, 1)]
-    codes.append(login(account, backup_code=account.backup_codes[0]))
-    return alternating(finishes(account, WIDTH // 2), codes)
+    code = login(account, backup_code=account.backup_codes[0])
+    return [*finishes(account, WIDTH - 1), code]  # there is less to do for it: about half win
 
 
 def finishes_beside_cancels(account: Account) -> list[Call]:
