@@ -115,6 +115,7 @@ def _live(attacks: Attacks, account: Account, seen: Seen) -> None:
     again = give_password(attacks, account, trusted_device=app["trusted_device"])
     seen.add_device("next value", again["trusted_device"])
     seen.add(**{f"{name} of an app": app[name] for name in ("access", "refresh")})
+    give_password(attacks, account, trusted_device=app["trusted_device"])  # refused, and told
     account = _replace(attacks, account, app, seen)
     _recover(attacks, account, seen)
 
