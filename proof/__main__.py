@@ -16,6 +16,7 @@ QUICK = {
     "faults": ["--rounds=3"],
     "races": ["--rounds=2"],
     "sessions": ["--rounds=1", "--quick"],
+    "thieves": ["--rounds=1"],
     "interleavings": ["--pairs", "--only=pending"],
 }
 FULL = {
@@ -25,6 +26,7 @@ FULL = {
     "timing": [],
     "races": ["--rounds=60"],
     "sessions": [],
+    "thieves": [],
     "interleavings": [],
 }
 SERVICES = {"sqlite-wal": "sqlite"}  # what a database needs, if it has another name
@@ -39,7 +41,7 @@ def main() -> int:
     if quick:
         answering.remove("sqlite-wal")  # the other programs run on it
     programs = {**(QUICK if quick else FULL)}
-    for name in ("races", "sessions"):
+    for name in ("races", "sessions", "thieves"):
         programs[name] = [*programs[name], "--database", *answering]
     programs["interleavings"] = [
         *(*programs["interleavings"], "--database"),
@@ -64,7 +66,7 @@ def _close(outcomes: dict[str, str], missing: dict[str, str]) -> int:
     for name, outcome in outcomes.items():
         print(f"{name}: {outcome or 'no promise was broken'}")
     for name, reason in missing.items():
-        print(f"races and sessions on {name} were left out. {reason}")
+        print(f"races, sessions and thieves on {name} were left out. {reason}")
     print(flush=True)
     return int(any(outcomes.values()) or (CI and bool(missing)))
 

@@ -35,10 +35,13 @@ MODULES = (
     *("oath", "encryption", "backup_code_utils", "totp", "auth", "throttle"),
     *("compiled", "accounts", "policy", "assurance", "reauthentication"),
     *("tokens", "authentication", "permissions"),
+    *("devices", "device_cookie", "recovery", "trail"),
+    *("notices.sending", "notices.letters", "notices.sentences"),
 )
 WIDER = ("tests/test_secrets.py", "tests/views", "tests/test_contract.py")
 NEED_ARGUMENTS = ("VariableInserter", "VariableReplacer")
 SECONDS, WIDER_SECONDS = 20, 300  # after which a mutant counts as killed: it loops, or waits
+SLOWER = 4  # as many times as the tests take without a mutant, if that is longer
 # What each process would import again: nothing of the package, and nothing that needs its models.
 PRELOADED = (
     *("cryptography.fernet", "django.db.backends.sqlite3.base", "django.db.models", "django.test"),
@@ -61,16 +64,19 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("modules", nargs="*", default=MODULES, metavar="module", help=f"{MODULES}")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--own", action="store_true", help="the tests of each module only")
     arguments = parser.parse_args()
+    wider = () if arguments.own else WIDER
     _preload()
     known = _equivalents()
     print(f"{'module':<20}{'mutants':>8}{'killed':>8}{'equivalent':>12}{'survived':>10}")
     survived = 0
     for module in arguments.modules:
-        _check_that_tests_pass(module)
+        seconds = max(SECONDS, SLOWER * _check_that_tests_pass(module, wider))
         mutants = list(_mutants(module))
-        alive = _alive(mutants, (f"tests/test_{module}.py",), SECONDS, arguments.processes)
-        alive = _alive(alive, WIDER, WIDER_SECONDS, arguments.processes)
+        alive = _alive(mutants, _tests(module), seconds, arguments.processes)
+        if wider:
+            alive = _alive(alive, wider, WIDER_SECONDS, arguments.processes)
         new = [mutant for mutant in alive if (module, mutant.before, mutant.after) not in known]
         survived += len(new)
         numbers = (len(mutants), len(mutants) - len(alive), len(alive) - len(new), len(new))
@@ -79,6 +85,15 @@ def main() -> int:
             print(f"    - {mutant.before}\n    + {mutant.after}", flush=True)
     print(f"cosmic-ray {version('cosmic-ray')}, Python {sys.version.split()[0]}")
     return int(survived > 0)
+
+
+def _file(module: str) -> Path:
+    return SOURCE / f"{module.replace('.', '/')}.py"
+
+
+def _tests(module: str) -> tuple[str]:
+    """Return the tests of ``module``, or of the package that it is in."""
+    return (f"tests/test_{module.partition('.')[0]}.py",)
 
 
 def _equivalents() -> set[tuple[str, str, str]]:
@@ -91,7 +106,7 @@ def _equivalents() -> set[tuple[str, str, str]]:
 
 def _mutants(module: str) -> Iterator[Mutant]:
     """Yield each mutant of ``module`` once, without those that differ in annotations only."""
-    original = (SOURCE / f"{module}.py").read_text()
+    original = _file(module).read_text()
     seen = {_meaning(original)}
     for name in plugins.operator_names():
         if name.startswith(tuple(f"core/{operator}" for operator in NEED_ARGUMENTS)):
@@ -170,12 +185,18 @@ def _alive(
     return sorted(alive, key=mutants.index)
 
 
-def _check_that_tests_pass(module: str) -> None:
-    """End the program if the tests fail with the module as it is: then they kill no mutant."""
-    unchanged = Mutant(module, (SOURCE / f"{module}.py").read_text(), "", "")
-    for tests in ((f"tests/test_{module}.py",), WIDER):
+def _check_that_tests_pass(module: str, wider: tuple[str, ...]) -> float:
+    """End the program if the tests fail with the module as it is: then they kill no mutant.
+
+    Return how many seconds those of the module take.
+    """
+    unchanged = Mutant(module, _file(module).read_text(), "", "")
+    started, taken = time.monotonic(), []
+    for tests in filter(None, (_tests(module), wider)):
         if not _alive([unchanged], tests, WIDER_SECONDS, processes=1):
             sys.exit(f"These tests fail without a mutant: {' '.join(tests)}")
+        taken.append(time.monotonic() - started)
+    return taken[0]
 
 
 def _start(mutant: Mutant, tests: tuple[str, ...]) -> int:
@@ -223,7 +244,7 @@ class Finder:
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
         if name != self.name:
             return None
-        file = str(SOURCE / f"{self.mutant.module}.py")
+        file = str(_file(self.mutant.module))
         return importlib.util.spec_from_file_location(name, file, loader=Loader(name, file, self))
 
 

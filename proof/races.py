@@ -20,6 +20,8 @@ from proof import database
 from proof.client import Answer, Volley
 from proof.server import Server, running
 
+FINE = (200, 201, 202, 204, 400, 401, 403, 429)
+
 
 def main() -> int:
     options = _options()
@@ -30,6 +32,7 @@ def main() -> int:
     for name in options.database:
         for atomic in "01":
             command = [sys.executable, "-m", "proof.races", "--one", f"--rounds={options.rounds}"]
+            command += [f"--only={options.only}"]
             env = {**os.environ, "ATOMIC": atomic}
             failed += subprocess.run([*command, "--database", name], env=env).returncode
     print("No promise was broken." if not failed else "PROMISES WERE BROKEN: see above.")
@@ -40,6 +43,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=40, help="volleys per race and database")
     parser.add_argument("--database", nargs="+", choices=database.ALL, default=database.ALL)
+    parser.add_argument("--only", default="", help="part of the name of a race")
     parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args()
 
@@ -49,10 +53,12 @@ def _run_one(options: argparse.Namespace) -> int:
     broken = 0
     apps = json.dumps(["rest_framework_simplejwt.token_blacklist"])
     with database.prepared(name, ATOMIC=atomic, APPS=apps) as env:
-        from proof import scenarios
+        from proof import lives, scenarios
 
         # One server for all races of one kind of settings: to start it takes longer than they do.
-        by_settings = sorted(scenarios.RACES, key=_settings)
+        wanted = [*scenarios.RACES, *lives.RACES]
+        wanted = [race for race in wanted if options.only in race.name]
+        by_settings = sorted(wanted, key=_settings)
         for settings, races in itertools.groupby(by_settings, key=_settings):
             env["SETTINGS"] = settings
             with running(env) as server, Volley(server.port, scenarios.WIDTH * 2) as volley:
@@ -84,7 +90,7 @@ def _play(race: Any, volley: Volley) -> str:
         meanwhile = beside.submit(race.meanwhile)
         answers: list[Answer] = volley.fire(calls)
         meanwhile.result()
-    strange = [answer for answer in answers if answer.status not in (200, 201, 204, 400, 401, 429)]
+    strange = [answer for answer in answers if answer.status not in FINE]
     if strange:
         return f"STATUS {strange[0].status}"
     outcome: str = race.judge(account, answers)

@@ -1,6 +1,7 @@
 """By mail and time to a new authenticator: for who has lost the old one."""
 
 import re
+import sys
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -9,6 +10,7 @@ from django.contrib.auth.tokens import default_token_generator
 from django.core import mail, signing
 from django.test import RequestFactory
 from django.urls import reverse
+from django.views.debug import ExceptionReporter
 from rest_framework.test import APIClient
 
 from django_totp import recovery
@@ -32,9 +34,10 @@ from django_totp.exceptions import (
     RecoveryOff,
     RecoveryUnavailable,
     TotpAlreadyExists,
+    TotpNotEnabled,
     TotpNotEnrolled,
 )
-from django_totp.models import Account, BackupCode, Totp
+from django_totp.models import Account, BackupCode, Moved, Totp
 from django_totp.policy import is_named
 from django_totp.totp import (
     confirm_totp_setup,
@@ -758,3 +761,123 @@ class TestRaces:
         token = generate_challenge_token(owner)
         at_once(*[partial(recovery.request_recovery, token, request=request())] * 6)
         assert len(mail.outbox) == 1
+
+
+class TestAgain:
+    """Whoever finds that somebody else has moved the row reads it again."""
+
+    @pytest.fixture
+    def overtaken(self, monkeypatch):
+        """Return a function that lets the next move come too late, once."""
+        move, late = Totp.move, []
+
+        def fail_once(totp, **fields):
+            if late:
+                late.pop()
+                raise Moved
+            move(totp, **fields)
+
+        monkeypatch.setattr(Totp, "move", fail_once)
+        return partial(late.append, "once")
+
+    def test_ask(self, owner, overtaken):
+        overtaken()
+        assert ask(owner)
+
+    def test_start(self, asked, overtaken):
+        overtaken()
+        assert recovery.start_recovery(asked) == row().recovery_ready_at
+
+    def test_stop(self, started, overtaken):
+        overtaken()
+        recovery.cancel_recovery(started)
+        assert row().recovery_ready_at is None
+
+    def test_stop_by_who_is_signed_in(self, owner, started, overtaken):
+        overtaken()
+        recovery.cancel_recovery_of(owner)
+        assert row().recovery_ready_at is None
+
+    def test_allow(self, owner, overtaken):
+        overtaken()
+        recovery.allow_recovery(owner)
+        assert row().is_recovery_allowed
+
+
+class TestHour:
+    def test_afterwards_there_is_another_mail(self, owner, asked, clock):
+        clock.shift(recovery.BETWEEN_MAILS + timedelta(seconds=1))
+        assert ask(owner) != asked
+        assert len(mail.outbox) == 2
+
+    def test_twice_in_one_moment(self, owner, asked):
+        ask(owner)
+        assert len(mail.outbox) == 1
+
+    def test_a_clock_that_was_ahead_keeps_nobody_from_it(self, owner, clock):
+        Totp.objects.update(recovery_asked_at=NOON + timedelta(days=365))
+        assert ask(owner)
+
+
+def test_who_stops_what_was_allowed_allows_nothing(settings, owner):
+    recovery.allow_recovery(owner)
+    recovery.cancel_recovery_of(owner)
+    assert not row().is_recovery_allowed
+
+
+def test_without_an_enrollment_there_is_nothing_to_recover(make_user):
+    user = make_user("new")
+    assert not recovery.is_possible(account_by("pk", user.pk))
+    with pytest.raises(TotpNotEnabled):
+        recovery.request_recovery(generate_challenge_token(user))
+
+
+@pytest.mark.parametrize("service", ["request_recovery", "start_recovery", "cancel_recovery"])
+@pytest.mark.parametrize(
+    "place",
+    [
+        "django_totp.models.Totp.move",
+        "django_totp.events.record",
+        "django_totp.challenges.account_by",
+        "django.core.signing.loads",
+        "django_totp.recovery.reverse",
+    ],
+)
+def test_a_report_shows_no_token(monkeypatch, rf, owner, asked, service, place):
+    if service == "cancel_recovery":
+        recovery.start_recovery(asked)
+    challenge = generate_challenge_token(owner)
+    token = {"request_recovery": challenge, "start_recovery": asked}.get(service, mailed_token())
+    if service == "request_recovery":
+        Totp.objects.update(recovery_asked_at=None)
+
+    def crash(*args, **kwargs):
+        raise RuntimeError
+
+    monkeypatch.setattr(place, crash)
+    try:
+        getattr(recovery, service)(token)
+    except RuntimeError:
+        report = ExceptionReporter(rf.post("/"), *sys.exc_info())
+        frames = report.get_traceback_frames()
+        ours = [one for one in frames if "django_totp/" in one["filename"]]
+        assert ours
+        assert token not in str([one["vars"] for one in ours])
+    else:
+        assert (service, place) == ("cancel_recovery", "django_totp.recovery.reverse")
+
+
+@pytest.mark.parametrize("act", ["action_of", "link_of"])
+def test_nor_do_those_that_pages_and_mails_ask(monkeypatch, rf, asked, act):
+    def crash(*args, **kwargs):
+        raise RuntimeError
+
+    monkeypatch.setattr("django_totp.recovery.challenges.challenge_subject", crash)
+    monkeypatch.setattr("django_totp.recovery.reverse", crash)
+    given = ("confirm", asked, None) if act == "link_of" else (asked,)
+    try:
+        getattr(recovery, act)(*given)
+    except RuntimeError:
+        report = ExceptionReporter(rf.post("/"), *sys.exc_info())
+    ours = [one for one in report.get_traceback_frames() if "recovery.py" in one["filename"]]
+    assert asked not in str([one["vars"] for one in ours if "tests" not in one["filename"]])
