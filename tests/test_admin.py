@@ -451,7 +451,7 @@ class TestReset:
         assert "Select from 1 to 1 entries" in text_of(superuser.get(LIST))
 
 
-@pytest.mark.parametrize("action", ["reset_two_factor", "end_the_wait"])
+@pytest.mark.parametrize("action", ["reset_two_factor", "allow_recovery", "end_the_wait"])
 class TestWhatWasShown:
     """What is confirmed is done to the enrollments that were on the page, and to no other."""
 
@@ -521,7 +521,7 @@ class TestWhatWasShown:
 
 
 @pytest.mark.usefixtures("without_middleware")
-@pytest.mark.parametrize("action", ["reset_two_factor", "end_the_wait"])
+@pytest.mark.parametrize("action", ["reset_two_factor", "allow_recovery", "end_the_wait"])
 class TestWhoIsLeftAlone:
     """Whoever has got hold of a session of the staff gets no further from there."""
 
