@@ -59,6 +59,7 @@ def ensure_demo_users() -> None:
         user, _ = User.objects.get_or_create(username=username)
         if not user.check_password(settings.DEMO_PASSWORD):
             user.set_password(settings.DEMO_PASSWORD)
+        user.email = f"{username}@example.com"  # where mails go: they are printed
         user.is_active = True
         user.is_staff = user.is_superuser = is_superuser
         user.save()
@@ -91,6 +92,7 @@ django-totp example project
   Tools      http://{address}/tools/
   API docs   http://{address}/api/docs/
 
+Mails to them are printed here. A recovery waits for {settings.TOTP_RECOVERY_DELAY} seconds.
 Stop it with Ctrl+C.
 """,
         flush=True,

@@ -451,7 +451,7 @@ class TestReset:
         assert "Select from 1 to 1 entries" in text_of(superuser.get(LIST))
 
 
-@pytest.mark.parametrize("action", ["reset_two_factor", "end_the_wait"])
+@pytest.mark.parametrize("action", ["reset_two_factor", "allow_recovery", "end_the_wait"])
 class TestWhatWasShown:
     """What is confirmed is done to the enrollments that were on the page, and to no other."""
 
@@ -463,7 +463,8 @@ class TestWhatWasShown:
         return client.post(LIST, {**hidden_fields(page), **changes})
 
     def is_done(self, totp):
-        return not Totp.objects.filter(pk=totp.pk, failures=7).exists()
+        untouched = {"failures": 7, "is_recovery_allowed": False}
+        return not Totp.objects.filter(pk=totp.pk, **untouched).exists()
 
     def test_it_is_done(self, superuser, totp, apply, action):
         page = text_of(apply(action, totp, confirmed=False))
@@ -492,7 +493,7 @@ class TestWhatWasShown:
         page = text_of(apply(action, totp, confirmed=False))
         Totp.objects.update(failures=8, version=F("version") + 1)
         self.confirm(superuser, page)
-        assert not Totp.objects.filter(failures=8).exists()
+        assert not Totp.objects.filter(failures=8, is_recovery_allowed=False).exists()
 
     def test_one_of_1_1_that_is_adopted_since(self, superuser, totp, apply, action):
         Totp.objects.update(confirmed_at=None)
@@ -521,7 +522,7 @@ class TestWhatWasShown:
 
 
 @pytest.mark.usefixtures("without_middleware")
-@pytest.mark.parametrize("action", ["reset_two_factor", "end_the_wait"])
+@pytest.mark.parametrize("action", ["reset_two_factor", "allow_recovery", "end_the_wait"])
 class TestWhoIsLeftAlone:
     """Whoever has got hold of a session of the staff gets no further from there."""
 

@@ -6,14 +6,37 @@ import json
 import logging
 import re
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
+from django.conf import settings
+from django.contrib.auth.tokens import default_token_generator
+from django.core import mail
+from django.shortcuts import resolve_url
+from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
+from rest_framework.response import Response
+from rest_framework.test import APIRequestFactory
+from rest_framework.views import APIView
 from rest_framework_simplejwt.tokens import AccessToken
 
-from django_totp.auth import generate_challenge_token
+from django_totp.accounts import account_by
+from django_totp.auth import (
+    end_sessions,
+    finish_owed_enrollment,
+    generate_challenge_token,
+    next_step,
+    reset_totp,
+    start_owed_enrollment,
+)
+from django_totp.authentication import JWTAuthentication
 from django_totp.models import Totp
+from django_totp.recovery import allow_recovery
+from django_totp.totp import confirm_totp_setup, start_totp_replacement
+from django_totp.users import email_field
 from tests import markdown
+from tests.browsing import VERIFY
 from tests.endpoints import NO_SECRET, assert_error, wrong_code
 
 TESTS = Path(__file__).parent
@@ -189,3 +212,132 @@ def test_a_password_as_a_proof_is_logged(log, settings, sign_in, password, enrol
     assert log() == [("verification_failed", pk, "password")]
     client.post(reverse("totp-rotate-backup-codes"), {"password": password})
     assert log() == [("verified", pk, "password"), ("backup_codes_rotated", pk, "backup_code")]
+
+
+@pytest.fixture
+def mailed(monkeypatch, settings, enrolled_user):
+    """Return a function that gives the token of the last mail, to a user who may recover."""
+    monkeypatch.setattr("django_totp.notices.sending._after_commit", lambda run: run())
+    settings.TOTP_THROTTLE_RATE = settings.TOTP_ADDRESS_THROTTLE_RATE = None
+    setattr(enrolled_user, email_field(enrolled_user), "ada@example.com")
+    enrolled_user.save()
+    return lambda: re.findall(r"/two-factor/recovery/([^/\s]+)/", mail.outbox[-1].body)[-1]
+
+
+def ask_for_recovery(api, token):
+    return api.post(reverse("totp-recovery-recovery"), {"totp_challenge_token": token})
+
+
+@pytest.mark.urls("tests.session_urls")
+def test_a_mailbox_alone_opens_nothing(api, mailed, login, enrolled_user, secret, otp):
+    """Whoever reads all mails, of recoveries and of the password, has not the password."""
+    owner, tokens = enrolled_user, []
+    ask_for_recovery(api, login(owner).json()["totp_challenge_token"])
+    tokens.append(mailed())
+    api.post(reverse("totp-recovery-recovery-confirm"), {"token": tokens[0]})
+    tokens.append(mailed())
+    Totp.objects.update(recovery_ready_at=timezone.now())  # nobody has stopped it
+    reset = default_token_generator.make_token(owner)
+    for token in tokens:
+        assert not default_token_generator.check_token(owner, token)
+        for name in ("jwt-totp-create", "totp-recovery-recovery"):
+            assert_error(api.post(reverse(name), {"totp_challenge_token": token}), 400)
+        code = {"totp_challenge_token": token, "otp_code": otp(secret)}
+        assert_error(api.post(reverse("jwt-totp-verify"), code), 400)
+        bearer = {"HTTP_AUTHORIZATION": f"Bearer {token}"}
+        assert_error(api.get(reverse("totp-status"), **bearer), 401)
+        browser = Client()
+        browser.get(reverse("two-factor-recovery", args=[token]))
+        assert browser.get("/private/").status_code == 302
+    for name in ("confirm", "cancel"):
+        answer = api.post(reverse(f"totp-recovery-recovery-{name}"), {"token": reset})
+        assert assert_error(answer, 400)["code"] == "invalid_recovery_token"
+    assert Totp.objects.get().recovery_ready_at is not None
+
+
+def test_a_request_for_a_recovery_tells_nothing_of_accounts(
+    api, mailed, login, enrolled_user, user, django_assert_num_queries
+):
+    """Without a challenge, each answer is one, and costs no look at the table of users."""
+    good = login(enrolled_user).json()["totp_challenge_token"]
+    _, _, signature = good.rpartition(":")
+    answers = set()
+    for key in (user.pk, "8f14e45f-ceea-467f-a0e6-1fc2a8d1f6f1", 0, "nobody@example.com"):
+        claims = {"user_id": str(key), "purpose": "totp_verification", "fingerprint": "x"}
+        named = base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip("=")
+        with django_assert_num_queries(0):
+            answer = ask_for_recovery(api, f"{named}:1tq8kX:{signature}")
+        answers.add((answer.status_code, answer.content))
+    assert {status for status, _ in answers} == {400}
+    assert len(answers) == 1
+    assert not mail.outbox
+    told = [ask_for_recovery(api, good) for _ in range(3)]
+    assert {(one.status_code, one.content) for one in told} == {(202, b"{}")}
+    assert len(mail.outbox) == 1
+
+
+def test_an_inactive_user_recovers_nothing(api, mailed, login, enrolled_user):
+    challenge = login(enrolled_user).json()["totp_challenge_token"]
+    ask_for_recovery(api, challenge)
+    token = mailed()
+    allow_recovery(enrolled_user)
+    owed = login(enrolled_user).json()["totp_recovery_challenge_token"]
+    enrolled_user.is_active = False
+    enrolled_user.save()
+    assert_error(login(enrolled_user), 401)
+    assert_error(ask_for_recovery(api, challenge), 400)
+    assert_error(api.post(reverse("totp-recovery-recovery-confirm"), {"token": token}), 400)
+    assert_error(api.post(reverse("jwt-totp-create"), {"totp_challenge_token": owed}), 400)
+
+
+def replace(user, otp):
+    confirm_totp_setup(user, otp(start_totp_replacement(user).secret))
+
+
+def recover(user, otp):
+    allow_recovery(user)
+    challenge = next_step(account_by("pk", user.pk)).recovery
+    finish_owed_enrollment(challenge, otp(start_owed_enrollment(challenge).secret))
+
+
+class GuardedView(APIView):
+    authentication_classes = (JWTAuthentication,)
+
+    def get(self, request):
+        return Response({})
+
+
+ENDS = {
+    "replacement": (replace, "second_factor_required", VERIFY),
+    "recovery": (recover, "login_outdated", settings.LOGIN_URL),
+    "reset": (lambda user, otp: reset_totp(user), "login_outdated", settings.LOGIN_URL),
+    "end of all logins": (
+        lambda user, otp: end_sessions(user),
+        "login_outdated",
+        settings.LOGIN_URL,
+    ),
+}
+
+
+@pytest.mark.urls("tests.session_urls")
+@pytest.mark.parametrize("end", ENDS)
+def test_logins_from_before_are_refused_alike(
+    api, mailed, login, time_machine, otp, code, enrolled, end
+):
+    """By authentication, by refresh, and by session."""
+    act, refusal, page = ENDS[end]
+    time_machine.move_to(timezone.now().replace(microsecond=0), tick=False)
+    pair = login(enrolled.user, otp_code=code(offset=-1)).json()
+    enrolled.password()
+    enrolled.code(code())
+    assert enrolled.client.get("/private/").status_code == 200
+    time_machine.shift(2)
+    act(enrolled.user, otp)
+    time_machine.shift(2)
+    bearer = {"HTTP_AUTHORIZATION": f"Bearer {pair['access']}"}
+    seen = GuardedView.as_view()(APIRequestFactory().get("/", **bearer)).render()
+    refreshed = api.post(reverse("jwt-refresh"), {"refresh": pair["refresh"]})
+    assert [(one.status_code, one.data["code"]) for one in (seen, refreshed)] == [
+        (401, refusal)
+    ] * 2
+    assert urlsplit(enrolled.client.get("/private/")["Location"]).path == resolve_url(page)

@@ -7,6 +7,7 @@ These environment variables change it:
 ``DEMO_ALLOWED_HOSTS``  further host names, separated by commas
 ``DEMO_THROTTLE_RATE``  requests per endpoint and user (``10/minute``)
 ``DEMO_GRACE_PERIOD``   seconds for which a sign-in may still lack the factor that it owes (``0``)
+``DEMO_RECOVERY_DELAY`` seconds that a recovery waits (``60``)
 """
 
 import os
@@ -101,9 +102,16 @@ STATIC_URL = "static/"
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "handlers": {"console": {"class": "logging.StreamHandler"}},
-    "loggers": {"django_totp": {"handlers": ["console"], "level": "INFO"}},
+    "handlers": {
+        "console": {"class": "logging.StreamHandler"},
+        "trail": {"class": "django_totp.trail.DatabaseHandler"},  # "Events" in the admin
+    },
+    "loggers": {"django_totp": {"handlers": ["console", "trail"], "level": "INFO"}},
 }
+
+# Mails are printed in the terminal, where somebody who tries this finds their links.
+EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
+DEFAULT_FROM_EMAIL = "django-totp example <no-reply@example.com>"
 
 # The second factor.
 
@@ -114,6 +122,11 @@ TOTP_THROTTLE_RATE = os.environ.get("DEMO_THROTTLE_RATE", "10/minute")
 TOTP_ADDRESS_THROTTLE_RATE = os.environ.get("DEMO_ADDRESS_THROTTLE_RATE", "60/minute")
 TOTP_REQUIRED_FOR = ["group:editors", "superusers"]
 TOTP_GRACE_PERIOD = int(os.environ.get("DEMO_GRACE_PERIOD", "0"))
+TOTP_TRUSTED_DEVICE_MAX_AGE = 30 * 24 * 60 * 60  # thirty days
+# Demo only: nobody waits for days to see what comes then. The wait is what protects people whose
+# password and mailbox are known to somebody else, so choose days.
+TOTP_RECOVERY_DELAY = int(os.environ.get("DEMO_RECOVERY_DELAY", "60"))
+TOTP_SEND_NOTICES = True
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["django_totp.authentication.JWTAuthentication"],

@@ -10,6 +10,7 @@ from playground import views
 urlpatterns = [
     path("api/", include("django_totp.urls")),
     path("api/", include("django_totp.urls.jwt")),
+    path("api/", include("django_totp.urls.recovery")),
     path("api/notes/", views.NotesView.as_view(), name="notes"),
     path("api/notes/strict/", views.StrictNotesView.as_view(), name="notes-strict"),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),

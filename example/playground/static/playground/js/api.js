@@ -9,6 +9,7 @@ import { wording } from "./words.js";
 const BASE = "/api/";
 
 let tokens = null;
+let trusted = {}; // what this page keeps as a trusted device, by user: for the next sign-in
 
 // An answer that is no success. `message` is for people.
 export class ApiError extends Error {
@@ -111,17 +112,34 @@ export function askForCodeBy(ask) {
 }
 
 // Return what is left to do. `challenge` is null, or the token of a second step: to enroll where
-// `mustEnroll`. `requiredFrom` is null, or when signing in will take an enrollment.
+// `mustEnroll`. `recovery` is null, or a token to set up a new app without a code of the old one.
+// `requiredFrom` is null, or when signing in will take an enrollment.
 export async function signIn(username, password) {
-  const answer = await send("POST", "jwt/create/", { username, password });
+  const body = { username, password };
+  if (trusted[username]) body.trusted_device = trusted[username];
+  const answer = await send("POST", "jwt/create/", body);
   const { totp_challenge_token: challenge = null, totp_required_from: requiredFrom = null } = answer;
+  const { totp_recovery_challenge_token: recovery = null } = answer;
+  keepDevice(username, answer);
   if (challenge === null) tokens = { access: answer.access, refresh: answer.refresh };
-  return { challenge, mustEnroll: Boolean(answer.is_totp_required), requiredFrom };
+  return { challenge, recovery, mustEnroll: Boolean(answer.is_totp_required), requiredFrom };
 }
 
-// `proof` is {otp_code} or {backup_code}.
-export async function finishSignIn(challenge, proof) {
-  tokens = await send("POST", "jwt/totp/verify/", { totp_challenge_token: challenge, ...proof });
+// `proof` is {otp_code} or {backup_code}, and with {trust_device} the next sign-in needs no code.
+export async function finishSignIn(username, challenge, proof) {
+  const body = { totp_challenge_token: challenge, ...proof };
+  const answer = await send("POST", "jwt/totp/verify/", body);
+  keepDevice(username, answer);
+  tokens = { access: answer.access, refresh: answer.refresh };
+}
+
+// Each value is good for one sign-in: the answer has the next one, or none if it is over.
+function keepDevice(username, { trusted_device: value }) {
+  trusted = { ...trusted, [username]: value };
+}
+
+export function askForRecovery(challenge) {
+  return send("POST", "totp/recovery/", { totp_challenge_token: challenge });
 }
 
 export function createOwed(challenge) {
@@ -147,6 +165,10 @@ export function signOut() {
 
 export const getStatus = () => sendSigned("GET", "totp/");
 export const create = () => sendSigned("POST", "totp/create/");
+export const replace = () => sendSigned("POST", "totp/replace/");
+export const getDevices = () => sendSigned("GET", "totp/devices/");
+export const removeDevice = (id) => sendSigned("DELETE", `totp/devices/${id}/`);
+export const stopRecovery = () => sendSigned("POST", "totp/recovery_cancel/");
 export const deleteNotes = (isStrict) =>
   sendSigned("DELETE", isStrict ? "notes/strict/" : "notes/");
 export const rotate = () => sendSigned("POST", "totp/rotate_backup_codes/");

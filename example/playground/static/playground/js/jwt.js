@@ -20,6 +20,8 @@ const SITE = document.title;
 
 let username = "";
 let challenge = null; // of a sign-in that lacks its second step
+let recovery = null; // of one that may set up a new app without a code
+let isReplacing = false; // what is set up takes the place of another app
 let requiredFrom = null;
 let backupCodes = [];
 let codesHead = [];
@@ -67,7 +69,7 @@ onSubmit(byId("signin-form"), async (data) => {
   document.dispatchEvent(new CustomEvent("page:user", { detail: username }));
   const step = await api.signIn(username, data.get("password"));
   const setup = step.mustEnroll && (await api.createOwed(step.challenge));
-  ({ challenge, requiredFrom } = step);
+  ({ challenge, recovery, requiredFrom } = step);
   byId("signin-form").reset();
   if (challenge === null) return arrive();
   const account = ["Signing in as ", element("strong", username)];
@@ -99,7 +101,7 @@ document.addEventListener("api:signed-out", ({ detail: error }) => refuse(error)
 // Back to the start, with the reason.
 function refuse(error) {
   waiting?.reject(error);
-  challenge = waiting = null;
+  challenge = recovery = waiting = null;
   api.signOut();
   forgetSetup();
   go("signin");
@@ -116,6 +118,9 @@ function openSecond(...reason) {
     button.textContent = waiting ? "Confirm" : "Sign in";
   }
   byId("abandon").textContent = waiting ? "Cancel" : "Use another account";
+  byId("trust").hidden = byId("lost").hidden = waiting !== null;
+  byId("lost-phone").textContent = recovery ? "Set up a new app" : "Lost your phone?";
+  say(near("lost-phone", "[data-notice]"), "");
   askForCode();
   go("second");
 }
@@ -151,7 +156,7 @@ function stopWaiting() {
 async function finish(proof) {
   if (waiting) return confirmRequest(proof);
   try {
-    await api.finishSignIn(challenge, proof);
+    await api.finishSignIn(username, challenge, proof);
   } catch (error) {
     if (!["invalid_challenge", "totp_not_enabled"].includes(error.code)) throw error;
     return refuse(error);
@@ -160,7 +165,22 @@ async function finish(proof) {
   await arrive();
 }
 
-onSubmit(byId("otp-form"), (data) => finish({ otp_code: data.get("code") }));
+// Without a code: a mail and a wait or, once that is over, a new app in the place of the old one.
+onAction("lost-phone", async () => {
+  if (recovery === null) {
+    await api.askForRecovery(challenge);
+    return sayNear("lost-phone", "A mail is on its way, at most one an hour. Follow its link.");
+  }
+  const setup = await api.createOwed(recovery);
+  challenge = recovery;
+  isReplacing = true;
+  await openSetup(setup, "The old app works until you have confirmed the new one.");
+});
+
+onSubmit(byId("otp-form"), (data) => {
+  const trust = !waiting && byId("trust-device").checked;
+  return finish({ otp_code: data.get("code"), ...(trust && { trust_device: true }) });
+});
 onSubmit(byId("backup-form"), (data) => finish({ backup_code: data.get("code") }));
 
 function askForCode(form = "otp") {
@@ -180,7 +200,7 @@ for (const name of ["otp", "backup"]) {
 }
 
 function abandon() {
-  challenge = null;
+  challenge = recovery = null;
   api.signOut();
   go("signin");
 }
@@ -227,9 +247,46 @@ async function showStatus() {
   byId("enroll").hidden = state === "on";
   byId("enroll").textContent = state === "pending" ? "Start over" : "Set up";
   byId("drop").hidden = state !== "pending" || requiredFrom !== null;
-  byId("rotate").hidden = byId("disable").hidden = state !== "on";
+  for (const id of ["replace", "rotate", "disable"]) byId(id).hidden = state !== "on";
+  byId("stop-recovery").hidden = !status.recovery_ready_at;
+  if (status.recovery_ready_at) {
+    byId("state-text").append(
+      ` Somebody has asked to set up a new app without a code, from ${when(status.recovery_ready_at)} on.`,
+    );
+  }
+  await showDevices(status.trusted_devices);
   showExpiries();
 }
+
+async function showDevices(count) {
+  byId("devices").hidden = !count;
+  const devices = count ? await api.getDevices() : [];
+  byId("device-list").replaceChildren(...devices.map(deviceItem));
+}
+
+function deviceItem({ id, name, expires_at: end }) {
+  const item = document.createElement("li");
+  const button = element("button", "Remove", { type: "button", class: "small" });
+  button.addEventListener("click", () =>
+    attempt(button, byId("devices").querySelector("[data-problem]"), async () => {
+      await api.removeDevice(id);
+      await arrive("The device is trusted no more.");
+    }),
+  );
+  item.append(`${name || "A device without a name"}, until ${when(end)} `, button);
+  return item;
+}
+
+onAction("replace", async () => {
+  const setup = await api.replace();
+  isReplacing = true;
+  await openSetup(setup, "The old app works until you have confirmed the new one.");
+});
+
+onAction("stop-recovery", async () => {
+  await api.stopRecovery();
+  await arrive("Nobody can set up a new app without a code now.");
+});
 
 onAction("enroll", async () => openSetup(await api.create()));
 
@@ -237,7 +294,8 @@ onAction("enroll", async () => openSetup(await api.create()));
 async function openSetup(setup, ...reason) {
   byId("enroll-reason").replaceChildren(...reason);
   byId("enroll-reason").hidden = reason.length === 0;
-  byId("turn-on").textContent = challenge ? "Turn on and sign in" : "Turn on";
+  const verb = isReplacing ? "Use the new app" : "Turn on";
+  byId("turn-on").textContent = challenge ? `${verb} and sign in` : verb;
   byId("cancel-enroll").textContent = challenge ? "Use another account" : "Cancel";
   byId("secret").textContent = setup.secret.match(/.{1,4}/g).join(" ");
   byId("otpauth").hidden = !setup.otpauth_uri.startsWith("otpauth://");
@@ -330,10 +388,12 @@ setInterval(showExpiries, 1000);
 
 onSubmit(byId("confirm-form"), async (data) => {
   if (challenge) return finishOwed(data.get("code"));
+  const done = isReplacing ? "The new app works, and the old one no longer." : TURNED_ON;
   const answer = await api.confirm(data.get("code"));
-  return welcome(answer.backup_codes, "Two-factor authentication is on.");
+  return welcome(answer.backup_codes, done);
 });
 
+const TURNED_ON = "Two-factor authentication is on.";
 const SETUP_OVER = ["invalid_challenge", "totp_not_enrolled", "totp_already_exists"];
 
 async function finishOwed(code) {
@@ -384,7 +444,7 @@ function forgetSetup() {
   byId("secret").textContent = "";
   byId("otpauth").removeAttribute("href");
   byId("qr").removeAttribute("src");
-  isAway = false;
+  isAway = isReplacing = false;
   forgetExchanged("svg", "secret", "otpauth_uri");
 }
 

@@ -10,6 +10,8 @@ const SECRETS = [
   "refresh",
   "token",
   "totp_challenge_token",
+  "totp_recovery_challenge_token",
+  "trusted_device",
   "otp_code",
   "backup_code",
   "input_code",
