@@ -845,7 +845,7 @@ def test_without_an_enrollment_there_is_nothing_to_recover(make_user):
 )
 def test_a_report_shows_no_token(monkeypatch, rf, owner, asked, service, place):
     if service == "cancel_recovery":
-        recovery.start_recovery(asked)
+        recovery.start_recovery(asked, request=request())
     challenge = generate_challenge_token(owner)
     token = {"request_recovery": challenge, "start_recovery": asked}.get(service, mailed_token())
     if service == "request_recovery":
@@ -856,7 +856,7 @@ def test_a_report_shows_no_token(monkeypatch, rf, owner, asked, service, place):
 
     monkeypatch.setattr(place, crash)
     try:
-        getattr(recovery, service)(token)
+        getattr(recovery, service)(token, request=request())
     except RuntimeError:
         report = ExceptionReporter(rf.post("/"), *sys.exc_info())
         frames = report.get_traceback_frames()
@@ -867,14 +867,14 @@ def test_a_report_shows_no_token(monkeypatch, rf, owner, asked, service, place):
         assert (service, place) == ("cancel_recovery", "django_totp.recovery.reverse")
 
 
-@pytest.mark.parametrize("act", ["action_of", "link_of"])
+@pytest.mark.parametrize("act", ["action_of", "_link"])
 def test_nor_do_those_that_pages_and_mails_ask(monkeypatch, rf, asked, act):
     def crash(*args, **kwargs):
         raise RuntimeError
 
     monkeypatch.setattr("django_totp.recovery.challenges.challenge_subject", crash)
     monkeypatch.setattr("django_totp.recovery.reverse", crash)
-    given = ("confirm", asked, None) if act == "link_of" else (asked,)
+    given = ("confirm", asked, None) if act == "_link" else (asked,)
     try:
         getattr(recovery, act)(*given)
     except RuntimeError:

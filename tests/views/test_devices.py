@@ -152,9 +152,11 @@ class TestTrust:
             {"device_name": ["x"]},
         ],
     )
-    def test_an_odd_wish_is_refused_before_the_code_is_used(self, verify, told):
-        assert_error(verify(**{"trust_device": True, **told}), 400)
-        assert Totp.objects.get().verifications == 0
+    def test_an_odd_wish_keeps_nobody_out(self, verify, told):
+        answer = verify(**{"trust_device": True, **told})
+        assert answer.status_code == 200
+        assert TrustedDevice.objects.exists() is ("trust_device" not in told)
+        assert all(len(one.name) <= 100 for one in TrustedDevice.objects.all())
 
     def test_a_fault_makes_none_and_breaks_no_login(self, verify, monkeypatch):
         monkeypatch.setattr(devices, "_insert", lambda *args: 1 / 0)
