@@ -87,7 +87,7 @@ export async function attempt(control, place, act) {
   }
 }
 
-const fields = (form) => form.querySelectorAll("input, textarea");
+const fields = (form) => form.querySelectorAll("input:not([type=checkbox]), textarea");
 
 // The last field is the one to type again: after a name, the password. It is not wrong where the
 // server only asks for patience, or does not answer.

@@ -17,6 +17,7 @@ const WORDS = {
   second_factor_required: "This sign-in lacks a code. Please sign in again.",
   enrollment_required: "Please set up two-factor authentication first.",
   recovery_unavailable: "You cannot set up a new app by mail here. Please ask an administrator.",
+  not_found: "That is gone already.",
   mail_unavailable: "The mail could not be sent. Please try again later.",
   totp_required: "This account must have two-factor authentication, so it stays on.",
   policy_unavailable: "The server cannot tell now what this account needs. Please try again later.",
