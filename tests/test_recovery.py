@@ -865,14 +865,15 @@ def test_a_report_shows_no_token(monkeypatch, rf, owner, asked, service, place):
         assert (service, place) == ("cancel_recovery", "django_totp.recovery.reverse")
 
 
-@pytest.mark.parametrize("act", ["action_of", "link_of"])
+@pytest.mark.parametrize("act", ["action_of", "link_of", "user_of"])
 def test_nor_do_those_that_pages_and_mails_ask(monkeypatch, rf, asked, act):
     def crash(*args, **kwargs):
         raise RuntimeError
 
     monkeypatch.setattr("django_totp.recovery.challenges.challenge_subject", crash)
     monkeypatch.setattr("django_totp.recovery.reverse", crash)
-    given = ("confirm", asked, None) if act == "link_of" else (asked,)
+    monkeypatch.setattr("django_totp.recovery.challenges.challenged", crash)
+    given = {"link_of": ("confirm", asked, None), "user_of": (asked, "confirm")}.get(act, (asked,))
     try:
         getattr(recovery, act)(*given)
     except RuntimeError:
