@@ -13,6 +13,7 @@ from django.test import AsyncClient, Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import path, reverse
 from django.utils import timezone
+from django.views.debug import ExceptionReporter
 
 from django_totp import device_cookie, devices
 from django_totp.assurance import SESSION_KEY as ASSURANCE
@@ -587,3 +588,79 @@ def test_a_browser_that_is_trusted_is_still_nobody(trusted):
     assert SESSION_KEY not in trusted.session
     assert device_cookie.COOKIE in trusted.client.cookies
     assert device().last_used_at.timestamp() <= begin
+
+
+# --- The function that keeps values, by itself ---
+
+
+def value_of(number, at):
+    """Return what a device of the person with that number keeps, since a code at that moment."""
+    return devices.Kept(f"person-{number}", at, number, "s" * 22, "t" * 32).text
+
+
+@pytest.fixture
+def held(rf, time_machine):
+    """Return a function that keeps a value beside others, and gives the numbers of all people."""
+    time_machine.move_to(1_900_000_000, tick=False)
+
+    def held(value, *others):
+        request = rf.get("/")
+        request.COOKIES[COOKIE] = SEPARATOR.join(others)
+        device_cookie._keep(request, value)
+        response = HttpResponse()
+        device_cookie.send(request, response)
+        texts = response.cookies[COOKIE].value.split(SEPARATOR)
+        return [devices.parsed(text).key for text in texts]
+
+    return held
+
+
+def test_five_people_are_the_most(held):
+    now = int(time.time())
+    four, five = ([value_of(number, now) for number in range(2, most)] for most in (6, 7))
+    assert held(value_of(1, now), *four) == [1, 2, 3, 4, 5]
+    assert held(value_of(1, now), *five) == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize(("left", "people"), [(1, [1, 2]), (0, [1]), (-1, [1])])
+def test_a_value_whose_time_is_over_is_dropped(held, left, people):
+    now = int(time.time())
+    assert held(value_of(1, now), value_of(2, now - MONTH + left)) == people
+
+
+@pytest.mark.parametrize(
+    ("name", "place"),
+    [
+        ("recognize", "django_totp.devices.use"),
+        ("recognize", "django_totp.device_cookie._keep"),
+        ("trust", "django_totp.device_cookie._keep"),
+        ("send", "django_totp.devices.left_of"),
+        ("_keep", "django_totp.devices.left_of"),
+        ("_kept_in", "django_totp.devices.parsed"),
+    ],
+)
+def test_a_report_shows_no_value(rf, monkeypatch, enrolled, name, place):
+    now = int(time.time())
+    value = devices.Kept(devices.tag_of(enrolled.user), now, 1, "s" * 22, "t" * 32)
+    request = rf.get("/")
+    request.COOKIES[COOKIE] = f"{value.text}{SEPARATOR}{value_of(2, now)}"
+    setattr(request, device_cookie.TO_SEND, [value] if name == "send" else None)
+    after = {"trust": [enrolled.user, None], "recognize": [enrolled.user]}
+    after |= {"send": [HttpResponse()], "_keep": [value.text]}
+    trusted = devices.Trusted(value.text, "1", now)
+    monkeypatch.setattr(devices, "use", lambda *args, **kwargs: trusted)
+    monkeypatch.setattr(devices, "trust", lambda *args, **kwargs: value.text)
+
+    def crash(*args, **kwargs):
+        raise RuntimeError
+
+    monkeypatch.setattr(place, crash)
+    with pytest.raises(RuntimeError) as raised:
+        getattr(device_cookie, name)(request, *after.get(name, []))
+    report = ExceptionReporter(rf.get("/"), raised.type, raised.value, raised.tb)
+    frames = report.get_traceback_frames()
+    ours = [one["vars"] for one in frames if one["filename"].endswith("totp/device_cookie.py")]
+    assert ours
+    shown = str([[pair for pair in told if pair[0] != "request"] for told in ours])
+    assert "t" * 32 not in shown
+    assert "s" * 22 not in shown

@@ -867,14 +867,15 @@ def test_a_report_shows_no_token(monkeypatch, rf, owner, asked, service, place):
         assert (service, place) == ("cancel_recovery", "django_totp.recovery.reverse")
 
 
-@pytest.mark.parametrize("act", ["action_of", "_link"])
+@pytest.mark.parametrize("act", ["action_of", "_link", "user_of"])
 def test_nor_do_those_that_pages_and_mails_ask(monkeypatch, rf, asked, act):
     def crash(*args, **kwargs):
         raise RuntimeError
 
     monkeypatch.setattr("django_totp.recovery.challenges.challenge_subject", crash)
     monkeypatch.setattr("django_totp.recovery.reverse", crash)
-    given = ("confirm", asked, None) if act == "_link" else (asked,)
+    monkeypatch.setattr("django_totp.recovery.challenges.challenged", crash)
+    given = {"_link": ("confirm", asked, None), "user_of": (asked, "confirm")}.get(act, (asked,))
     try:
         getattr(recovery, act)(*given)
     except RuntimeError:
