@@ -864,7 +864,8 @@ class TestPermissions:
     @pytest.mark.parametrize("action", ["reset_two_factor", "allow_recovery", "end_the_wait"])
     def test_each_action_has_one_of_its_own(self, staff, totp, apply, action):
         client = staff("view_totp", permission_to(action))
-        assert re.findall(r'<option value="(\w+)"', text_of(client.get(LIST))) == [action]
+        more = ["stop_recovery"] if action == "allow_recovery" else []
+        assert re.findall(r'<option value="(\w+)"', text_of(client.get(LIST))) == [action, *more]
         assert "ada@example.com" in text_of(apply(action, totp, confirmed=False))
         apply(action, totp)
         assert not Totp.objects.filter(pk=totp.pk, version=totp.version).exists()
@@ -881,7 +882,13 @@ class TestPermissions:
 
     def test_a_superuser_has_all_and_no_plain_delete(self, superuser, totp):
         options = re.findall(r'<option value="(\w+)"', text_of(superuser.get(LIST)))
-        assert options == ["reset_two_factor", "allow_recovery", "end_the_wait", "end_sessions"]
+        assert options == [
+            "reset_two_factor",
+            "allow_recovery",
+            "stop_recovery",
+            "end_the_wait",
+            "end_sessions",
+        ]
 
 
 class TestRecovery:
@@ -893,6 +900,12 @@ class TestRecovery:
         assert record.actor_pk == str(admin_user.pk)
         assert Totp.objects.get(pk=totp.pk).is_recovery_ready
         assert "allowed by an administrator" in text_of(superuser.get(page_of(totp)))
+
+    def test_it_is_stopped(self, superuser, totp, apply):
+        apply("allow_recovery", totp)
+        apply("stop_recovery", Totp.objects.get(pk=totp.pk))
+        assert not Totp.objects.get(pk=totp.pk).is_recovery_pending
+        assert Totp.objects.get(pk=totp.pk).is_enabled
 
     def test_not_everybody_may_do_it_for_everybody(self):
         """As with a reset: not for the own account, and a superuser's is a superuser's."""

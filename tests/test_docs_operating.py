@@ -11,6 +11,7 @@ from django_totp.admin import (
     END_SESSIONS,
     REMOVE_DEVICES,
     RESET,
+    STOP_RECOVERY,
     UNLOCK,
     TotpAdmin,
 )
@@ -20,7 +21,7 @@ from django_totp.operations.support import Duty
 
 from .markdown import ROOT, blocks, sections, sentences
 
-REMEDIES = (RESET, ALLOW_RECOVERY, UNLOCK, END_SESSIONS, REMOVE_DEVICES)
+REMEDIES = (RESET, ALLOW_RECOVERY, STOP_RECOVERY, UNLOCK, END_SESSIONS, REMOVE_DEVICES)
 PAGE = (ROOT / "docs/operating.md").read_text()
 
 

@@ -245,7 +245,7 @@ def test_a_wait_that_begins(mailed, enrolled_ada, request_of_ada):
     message = one(mailed(guess, enrolled_ada, request=request_of_ada))
     assert message.subject == "Example: Too many wrong codes"
     told = " ".join(message.body.split())
-    assert "refused until May 4, 2031, 2 p.m. (Europe/Berlin)." in told
+    assert "refused until May 4, 2031, 2:01 p.m. (Europe/Berlin)." in told
     assert "Address: 203.0.113.7" in told
     assert "somebody knows your password" in told
 

@@ -57,6 +57,12 @@ def here(moment: datetime) -> datetime:
     return timezone.localtime(moment) if settings.USE_TZ else local(moment)
 
 
+def whole_minute(moment: datetime) -> datetime:
+    """Return the first whole minute from ``moment`` on: words leave the seconds out."""
+    whole = moment.replace(second=0, microsecond=0)
+    return whole if whole == moment else whole + timedelta(minutes=1)
+
+
 def in_words(moment: datetime) -> str:
     """Return ``moment``, which has its time zone, in words and with the name of that."""
     return f"{formats.date_format(moment, 'DATETIME_FORMAT')} ({moment.tzinfo})"

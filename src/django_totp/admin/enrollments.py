@@ -27,7 +27,7 @@ from django_totp.operations.support import (
 )
 
 from .base import SupportAdmin
-from .remedies import ALLOW_RECOVERY, RESET, UNLOCK
+from .remedies import ALLOW_RECOVERY, RESET, STOP_RECOVERY, UNLOCK
 
 COUNT_LIMIT = 100_000  # users: tens of milliseconds
 
@@ -58,7 +58,13 @@ class CountsCodes(ChangeList):
 class TotpAdmin(SupportAdmin):
     """Shows enrollments to whom ``view_totp`` is given; each action has a permission of its own."""
 
-    actions = ("reset_two_factor", "allow_recovery", "end_the_wait", "end_sessions")
+    actions = (
+        "reset_two_factor",
+        "allow_recovery",
+        "stop_recovery",
+        "end_the_wait",
+        "end_sessions",
+    )
     list_display = (
         "username",
         "state",
@@ -142,6 +148,10 @@ class TotpAdmin(SupportAdmin):
     @admin.action(permissions=["allow_recovery"], description=ALLOW_RECOVERY.title)
     def allow_recovery(self, request: HttpRequest, queryset: QuerySet[Any]) -> Any:
         return self._apply(ALLOW_RECOVERY, request, queryset)
+
+    @admin.action(permissions=["allow_recovery"], description=STOP_RECOVERY.title)
+    def stop_recovery(self, request: HttpRequest, queryset: QuerySet[Any]) -> Any:
+        return self._apply(STOP_RECOVERY, request, queryset)
 
     @admin.action(permissions=["unlock"], description=UNLOCK.title)
     def end_the_wait(self, request: HttpRequest, queryset: QuerySet[Any]) -> Any:

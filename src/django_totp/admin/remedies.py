@@ -11,7 +11,7 @@ from django_totp import devices
 from django_totp.auth import end_sessions, reset_totp
 from django_totp.exceptions import TotpError
 from django_totp.operations.support import act_upon
-from django_totp.recovery import allow_recovery
+from django_totp.recovery import allow_recovery, cancel_recovery_of
 from django_totp.totp import end_wait
 
 
@@ -46,6 +46,10 @@ def _end_sessions(row: Any, *, user: Any, **facts: Any) -> None:
 def _remove_device(row: Any, *, user: Any, **facts: Any) -> None:
     if not devices.remove(user, str(row.pk), **facts):
         raise TotpError  # somebody has removed it meanwhile
+
+
+def _stop_recovery(row: Any, *, user: Any, request: Any, **facts: Any) -> None:
+    cancel_recovery_of(user, request=request)
 
 
 RESET = Remedy(
@@ -101,6 +105,24 @@ ALLOW_RECOVERY = Remedy(
     done=ngettext_lazy(
         "%(count)d user may set up a new authenticator app.",
         "%(count)d users may set up a new authenticator app.",
+        "count",
+    ),
+)
+STOP_RECOVERY = Remedy(
+    action="stop_recovery",
+    apply=_stop_recovery,
+    opens=False,
+    flag=CHANGE,
+    title=gettext_lazy("Stop recovery"),
+    explanation=gettext_lazy(
+        "Whatever there is of a recovery of these users ends, whether they have asked for it "
+        "themselves or an administrator has allowed it. Their authenticator apps go on working."
+    ),
+    button=gettext_lazy("Yes, stop recovery"),
+    entry="Stopped recovery.",
+    done=ngettext_lazy(
+        "The recovery of %(count)d user was stopped.",
+        "The recovery of %(count)d users was stopped.",
         "count",
     ),
 )

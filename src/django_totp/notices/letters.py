@@ -20,7 +20,7 @@ from django_totp.addresses import addresses_in
 from django_totp.agents import described
 from django_totp.conf import conf
 from django_totp.models import BackupCode
-from django_totp.moments import here, in_words, local
+from django_totp.moments import here, in_words, local, whole_minute
 from django_totp.users import email_of, name_of
 
 from .sentences import NOTICES
@@ -138,7 +138,7 @@ def _shown(told: Occasion) -> dict[str, Any]:
     shown: dict[str, Any] = {name: _line(value) for name, value in told.facts.items()}
     for name in MOMENTS:
         if shown.get(name):
-            moment = datetime.fromisoformat(shown[name])
+            moment = whole_minute(datetime.fromisoformat(shown[name]))
             shown[name] = in_words(moment.astimezone(told.at.tzinfo))
     if told.event == "backup_code_used":
         shown["left"] = BackupCode.objects.filter(totp__user_id=told.user.pk, is_used=False).count()

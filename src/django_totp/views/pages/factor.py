@@ -12,7 +12,7 @@ from django_totp.backup_code_utils import rotate_backup_codes
 from django_totp.conf import conf
 from django_totp.exceptions import ReauthenticationRequired, TotpError, TotpNotEnrolled
 from django_totp.forms import ServiceForm
-from django_totp.moments import aware, here, in_words, local
+from django_totp.moments import aware, here, in_words, local, whole_minute
 from django_totp.reauthentication import FreshProof
 from django_totp.recovery import cancel_recovery_of
 from django_totp.status import status_of
@@ -56,7 +56,7 @@ class StatePage(Page):
     def get_context_data(self, **told: Any) -> dict[str, Any]:
         status = status_of(self.user)
         ready_at = status["recovery_ready_at"]
-        told["recovery_from"] = ready_at and in_words(here(aware(ready_at)))
+        told["recovery_from"] = ready_at and in_words(whole_minute(here(aware(ready_at))))
         return super().get_context_data(**status, may_disable=self._may_disable(), **told)
 
     def _may_disable(self) -> bool:

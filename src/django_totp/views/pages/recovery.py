@@ -8,7 +8,7 @@ from django_totp import navigation, recovery
 from django_totp.challenges import CANCEL, RECOVER, challenge_subject
 from django_totp.exceptions import InvalidRecoveryToken, TotpError
 from django_totp.forms import status_of
-from django_totp.moments import here, in_words
+from django_totp.moments import here, in_words, whole_minute
 
 from .base import Page
 
@@ -59,6 +59,6 @@ class RecoveryPage(Page):
         token, request = self.kwargs["token"], self.request
         if action == recovery.CONFIRM_ACTION:
             ready_at = recovery.start_recovery(token, request=request)
-            return {"ready_from": in_words(here(ready_at))}
+            return {"ready_from": in_words(whole_minute(here(ready_at)))}
         recovery.cancel_recovery(token, request=request)
         return {}

@@ -18,7 +18,7 @@ from django_totp.conf import conf
 from django_totp.exceptions import InvalidChallenge, LoginOutdated, TotpError, TotpNotEnabled
 from django_totp.forms import SENTENCES, PasswordForm, SecondFactorForm, status_of
 from django_totp.mixins import TwoStepMixin
-from django_totp.moments import here, in_words
+from django_totp.moments import here, in_words, whole_minute
 from django_totp.reauthentication import reauthenticate
 from django_totp.recovery import request_recovery
 from django_totp.spelling import folded
@@ -206,7 +206,7 @@ def _of_recovery(half: sessions.HalfLogin | None) -> dict[str, Any]:
         return told
     ready_at = datetime.fromisoformat(half.recovery)
     is_ready = ready_at <= datetime.now(UTC)
-    return {**told, "ready_from": in_words(here(ready_at)), "is_ready": is_ready}
+    return {**told, "ready_from": in_words(whole_minute(here(ready_at))), "is_ready": is_ready}
 
 
 def _period() -> tuple[str, int]:
