@@ -598,15 +598,21 @@ def value_of(number, at):
     return devices.Kept(f"person-{number}", at, number, "s" * 22, "t" * 32).text
 
 
+def coming_with(rf, *values):
+    """Return a request with these values, as the middleware leaves it."""
+    request = rf.get("/")
+    request.COOKIES[COOKIE] = SEPARATOR.join(values)
+    device_cookie.hide(request)  # where the middleware takes the cookie away
+    return request
+
+
 @pytest.fixture
 def held(rf, time_machine):
     """Return a function that keeps a value beside others, and gives the numbers of all people."""
     time_machine.move_to(1_900_000_000, tick=False)
 
     def held(value, *others):
-        request = rf.get("/")
-        request.COOKIES[COOKIE] = SEPARATOR.join(others)
-        device_cookie.hide(request)
+        request = coming_with(rf, *others)
         device_cookie._keep(request, value)
         response = HttpResponse()
         device_cookie.send(request, response)
@@ -643,9 +649,7 @@ def test_a_value_whose_time_is_over_is_dropped(held, left, people):
 def test_a_report_shows_no_value(rf, monkeypatch, enrolled, name, place):
     now = int(time.time())
     value = devices.Kept(devices.tag_of(enrolled.user), now, 1, "s" * 22, "t" * 32)
-    request = rf.get("/")
-    request.COOKIES[COOKIE] = f"{value.text}{SEPARATOR}{value_of(2, now)}"
-    device_cookie.hide(request)
+    request = coming_with(rf, value.text, value_of(2, now))
     setattr(request, device_cookie.TO_SEND, [value] if name == "send" else None)
     after = {"trust": [enrolled.user, None], "recognize": [enrolled.user]}
     after |= {"send": [HttpResponse()], "_keep": [value.text]}
