@@ -130,7 +130,7 @@ class TestList:
     def test_what_is_not_known(self, superuser):
         add(None, "login_failed")
         for name in ("username", "done_by", "method", "reason", "address", "browser"):
-            assert column(superuser, name) == ["-"]
+            assert column(superuser, name) in (["-"], [""])  # before Django 5.1, a field is empty
 
     def test_who_did_it(self, superuser, user, root):
         add(user, by="")

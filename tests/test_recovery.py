@@ -589,7 +589,8 @@ class TestApi:
         assert assert_error(answer, 400)["code"] == "invalid_recovery_token"
 
     def test_a_mail_that_fails(self, settings, owner, login):
-        settings.EMAIL_BACKEND = "nowhere.Backend"
+        settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+        settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 9  # nobody answers there
         token = login(owner).json()["totp_challenge_token"]
         answer = self.post("totp-recovery-recovery", totp_challenge_token=token)
         assert assert_error(answer, 503)["code"] == "mail_unavailable"
