@@ -50,7 +50,7 @@ def test_logs_in(generated, live_server, enrolled_user, password, secret, otp):
 
     assert verify("1").code == "invalid_totp_code"
     pair = verify(otp(secret))
-    assert isinstance(pair, models.TotpTokenPairResponse)
+    assert isinstance(pair, models.TotpSecondFactorResponse)
     renewed = send("jwt_refresh", "JWTRefreshRequest", refresh=pair.refresh)
     assert renewed.access
     signed_in = generated("client").AuthenticatedClient(live_server.url, token=renewed.access)
