@@ -7,8 +7,11 @@ import pytest
 from tests.field.journey import test_journey  # noqa: F401
 
 BODIES = {
-    "/jwt/create/": {"username", "password"},
-    "/jwt/totp/verify/": {"totp_challenge_token", "otp_code", "backup_code"},
+    "/jwt/create/": {"username", "password", "trusted_device"},
+    "/jwt/totp/verify/": {
+        *("totp_challenge_token", "otp_code", "backup_code"),
+        *("trust_device", "device_name"),
+    },
     "/jwt/refresh/": {"refresh"},
     "/jwt/verify/": {"token"},
     "/totp/confirm/": {"input_code", "password"},
