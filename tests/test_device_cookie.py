@@ -622,6 +622,12 @@ def held(rf, time_machine):
     return held
 
 
+def test_what_is_no_value_is_not_kept(rf):
+    request = coming_with(rf)
+    device_cookie._keep(request, "no value")
+    assert not hasattr(request, device_cookie.TO_SEND)
+
+
 def test_five_people_are_the_most(held):
     now = int(time.time())
     four, five = ([value_of(number, now) for number in range(2, most)] for most in (6, 7))

@@ -692,6 +692,17 @@ class TestPages:
         browser.code(otp(secret))
         assert row().recovery_ready_at is None
 
+    def test_the_page_says_that_it_was_switched_off(self, settings, browser, asked):
+        settings.TOTP_RECOVERY_DELAY = None
+        answer = browser.client.post(self.page(asked))
+        assert answer.status_code == 404
+        assert row().recovery_ready_at is None
+
+    def test_nothing_is_offered_where_nobody_can_tell_who_must_have_one(self, settings, browser):
+        settings.TOTP_REQUIRED_FOR = ["tests.nowhere.predicate"]
+        browser.password()
+        assert "Lost your phone?" not in browser.client.get(reverse(VERIFY)).content.decode()
+
     def test_off_there_is_no_word_of_it(self, settings, browser):
         settings.TOTP_RECOVERY_DELAY = None
         browser.password()
