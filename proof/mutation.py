@@ -32,12 +32,13 @@ from cosmic_ray import mutating, plugins
 ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src" / "django_totp"
 MODULES = (
-    *("oath", "encryption", "backup_code_utils", "totp", "auth", "throttle"),
+    *("oath", "encryption", "backup_code_utils", "factor", "totp", "auth", "throttle"),
     *("compiled", "accounts", "policy", "assurance", "reauthentication"),
     *("tokens", "authentication", "permissions"),
     *("devices", "device_cookie", "recovery", "trail"),
     *("notices.sending", "notices.letters", "notices.sentences"),
 )
+TESTS = {"totp": ("totp", "replacement"), "factor": ("totp", "replacement")}
 WIDER = ("tests/test_secrets.py", "tests/views", "tests/test_contract.py")
 NEED_ARGUMENTS = ("VariableInserter", "VariableReplacer")
 SECONDS, WIDER_SECONDS = 20, 300  # after which a mutant counts as killed: it loops, or waits
@@ -91,9 +92,10 @@ def _file(module: str) -> Path:
     return SOURCE / f"{module.replace('.', '/')}.py"
 
 
-def _tests(module: str) -> tuple[str]:
+def _tests(module: str) -> tuple[str, ...]:
     """Return the tests of ``module``, or of the package that it is in."""
-    return (f"tests/test_{module.partition('.')[0]}.py",)
+    names = TESTS.get(module, (module.partition(".")[0],))
+    return tuple(f"tests/test_{name}.py" for name in names)
 
 
 def _equivalents() -> set[tuple[str, str, str]]:

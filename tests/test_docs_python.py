@@ -44,14 +44,11 @@ from django_totp.backup_code_utils import BackupCodeGuess, rotate_backup_codes
 from django_totp.conf import conf
 from django_totp.encryption import decrypt, generate_fernet_key
 from django_totp.exceptions import ReauthenticationRequired
+from django_totp.factor import Confirmation, Recovery, Succession, TotpGuess
 from django_totp.models import Totp, TrustedDevice
 from django_totp.operations.support import end_exemption, exempt
 from django_totp.reauthentication import reauthenticate
 from django_totp.totp import (
-    Confirmation,
-    Recovery,
-    Succession,
-    TotpGuess,
     confirm_totp_setup,
     disable_totp,
     end_wait,

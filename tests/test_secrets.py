@@ -42,6 +42,7 @@ from django_totp import (
     challenges,
     devices,
     exceptions,
+    oath,
     reauthentication,
     totp,
 )
@@ -419,7 +420,7 @@ class TestFramesOfTheServices:
     def test_show_nothing(
         self, monkeypatch, planted, shown, pending, enrolled, make_user, place, settings
     ):
-        monkeypatch.setattr(totp, "generate_totp_secret", lambda: SECRET)
+        monkeypatch.setattr(oath, "generate_secret", lambda: SECRET)
         monkeypatch.setattr(totp, "generate_backup_codes", lambda: [*BACKUP_CODES])
         monkeypatch.setattr(backup_code_utils, "generate_backup_codes", lambda: [*BACKUP_CODES])
         otp_code, otp_code_of_pending = planted.secrets["code"], planted.secrets["pending_code"]

@@ -30,9 +30,9 @@ from .exceptions import (
     TotpNotEnabled,
     TotpNotEnrolled,
 )
+from .factor import TotpGuess
 from .models import Account, Totp, relate
 from .totp import (
-    TotpGuess,
     TotpSetup,
     as_seen,
     confirm_totp_setup,

@@ -1,7 +1,8 @@
-"""What happened, told twice: one record under the logger ``django_totp``, and a signal.
+"""What happened, told: by one record under the logger ``django_totp``, and by signals.
 
-Nothing that comes here is secret: a user's key, names of methods and reasons, an address.
-``happened`` is for our own modules: each event, as the log has it, with the user.
+Those of ``signals`` are for projects. ``happened`` is for our own modules: each event, as the log
+has it, with the user. Nothing that comes here is secret: a user's key, names of methods and
+reasons, an address.
 """
 
 import contextlib

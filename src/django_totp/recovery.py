@@ -55,9 +55,7 @@ def request_recovery(token: str, *, request: Any = None) -> None:
     """
     _delay()
     user = challenges.challenged(token, challenges.VERIFY, is_active)
-    totp = _enabled(user)
-    if not may_ask(user):
-        raise RecoveryUnavailable
+    totp = _asking(user)
     now, last = datetime.now(UTC), totp.recovery_asked_at
     if last is not None and now - BETWEEN_MAILS < last <= now:
         return
@@ -81,9 +79,7 @@ def start_recovery(token: str, *, request: Any = None) -> datetime:
     """
     delay = _delay()
     user = user_of(token, CONFIRM_ACTION)
-    totp = _enabled(user)
-    if not may_ask(user):
-        raise RecoveryUnavailable
+    totp = _asking(user)
     if totp.is_recovery_pending:
         return totp.recovery_ready_at  # type: ignore[no-any-return]
     ready_at = (datetime.now(UTC) + timedelta(seconds=delay)).replace(microsecond=0)
@@ -216,6 +212,14 @@ def _enabled(user: AbstractBaseUser) -> Totp:
     totp = totp_of(user)
     if totp is None or not totp.is_enabled:
         raise TotpNotEnabled
+    return totp
+
+
+def _asking(user: AbstractBaseUser) -> Totp:
+    """Return the confirmed enrollment of ``user``. Raise TotpNotEnabled, RecoveryUnavailable."""
+    totp = _enabled(user)
+    if not may_ask(user):
+        raise RecoveryUnavailable
     return totp
 
 

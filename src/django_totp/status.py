@@ -9,9 +9,9 @@ from django.db.models import Count, Q
 from . import devices
 from .adoption import give_digests, has_codes, lacks_digests
 from .attempts import read
+from .factor import replacement_of
 from .models import Totp
 from .moments import as_configured
-from .totp import replacement_of
 
 
 def _recovery_ready_at(totp: Totp | None) -> datetime | None:

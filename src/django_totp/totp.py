@@ -1,13 +1,10 @@
 """The life of an enrollment: start, confirm, verify, replace, disable."""
 
-import hashlib
-import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from cryptography.fernet import InvalidToken
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import IntegrityError, router, transaction
 from django.dispatch import Signal
@@ -15,132 +12,40 @@ from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 from django.views.decorators.debug import sensitive_variables
 
-from . import events, oath, policy, qr, signals, spelling
+from . import events, oath, policy, qr, signals
 from .adoption import has_codes
 from .attempts import (
-    RECOVERED,
     TRIES,
     Proof,
-    Verdict,
     answer,
     read,
     read_enrolled,
     read_secret,
     retried,
-    right,
     trusted,
 )
 from .backup_code_utils import generate_backup_codes, insert_codes
 from .conf import conf
-from .encryption import decrypt, encrypt
 from .exceptions import (
     InvalidTotpCode,
     ReauthenticationRequired,
     TotpAlreadyExists,
     TotpNotEnrolled,
 )
+from .factor import (
+    Confirmation,
+    Factor,
+    Recovery,
+    Succession,
+    TotpGuess,
+    clock_was_ahead,
+    login_of,
+    recovery_of,
+    replacement_of,
+)
 from .models import Account, Moved, Totp, relate
 from .moments import CLOCK_SKEW, age, next_second
 from .users import name_of
-
-UNCOUNTED = {"unreadable", "clock"}  # a lost key or a wrong clock must not lock accounts as well
-
-
-@dataclass(frozen=True)
-class TotpGuess:
-    """A TOTP code that somebody has sent."""
-
-    input_code: str = field(repr=False)
-    method = "totp"
-    success = "verified"
-    waits = True
-    writes = False
-
-    @sensitive_variables()
-    def evaluate(self, totp: Totp) -> Verdict:
-        """Return what came of it: a right code uses up its step and all before (RFC 6238 5.2)."""
-        now = time.time()
-        step, refused = _evaluate(totp, self.input_code, at=now)
-        if step is not None:
-            return Verdict(changes=right(totp, last_used_step=step))
-        return Verdict(refused, counts=refused not in UNCOUNTED)
-
-
-class Confirmation(TotpGuess):
-    """The TOTP code that confirms an enrollment."""
-
-    success = "enrollment_confirmed"
-    signal = signals.totp_created
-
-
-class Succession(TotpGuess):
-    """The TOTP code of a new authenticator, which is to take the place of the one there is.
-
-    A wrong one counts like any other, and leaves the replacement as it is.
-    """
-
-    success = "replaced"
-    signal = signals.totp_replaced
-    in_recovery = False
-
-    @sensitive_variables()
-    def evaluate(self, totp: Totp) -> Verdict:
-        """Return what came of it."""
-        factor = replacement_of(totp, in_recovery=self.in_recovery)
-        if factor is None:
-            raise TotpAlreadyExists  # its time is over
-        successor = Totp(pk=totp.pk, **factor.columns)
-        step, refused = _evaluate(successor, self.input_code, at=time.time())
-        if step is None:
-            return Verdict(refused, counts=refused not in UNCOUNTED)
-        return Verdict(changes=right(totp, last_used_step=step, replacement="", **factor.columns))
-
-
-class Recovery(Succession):
-    """The same, for who has not got the old one any more: see ``recovery``.
-
-    It does not wait: else somebody who knows the password could keep the owner out by guesses.
-    Whoever recovers knows the secret, and has nothing to guess.
-    """
-
-    waits = False
-    success = RECOVERED
-    signal = signals.totp_recovery_succeeded
-    in_recovery = True
-
-
-@dataclass(frozen=True)
-class Factor:
-    """What an authenticator app and we share: a secret, and how codes are made of it.
-
-    One that is to replace another says by whom that was ``begun``.
-    """
-
-    secret: str = field(repr=False)
-    digits: int
-    period: int
-    algorithm: str
-    begun: str = ""
-
-    @classmethod
-    def new(cls) -> "Factor":
-        """Return one with a new secret, as the settings want it."""
-        secret = generate_totp_secret()
-        return cls(secret, conf.TOTP_DIGITS, conf.TOTP_PERIOD, conf.TOTP_ALGORITHM)
-
-    @property
-    def parameters(self) -> dict[str, Any]:
-        """Return how codes are made."""
-        return {"digits": self.digits, "period": self.period, "algorithm": self.algorithm}
-
-    @property
-    def columns(self) -> dict[str, Any]:
-        """Return what a row that is this factor holds."""
-        return {"secret_key": encrypt(self.secret), **self.parameters}
-
-    def sealed(self, begun: str) -> str:
-        """Return all of it in one Fernet token, which has an age, with where it was ``begun``."""
-        return encrypt(f"{self.algorithm} {self.digits} {self.period} {self.secret} {begun}")
 
 
 @dataclass(frozen=True)
@@ -216,24 +121,6 @@ def pending_setup(
     if factor is None or not constant_time_compare(factor.secret, secret):
         return None
     return _setup(user, factor)
-
-
-@sensitive_variables("secret")
-def replacement_of(totp: Totp, *, in_recovery: bool = False) -> Factor | None:
-    """Return the factor that may still take the place of ``totp``, if there is one.
-
-    That is one that was begun in the recovery there is, or in none. ``None`` also where no
-    configured key reads it.
-    """
-    if not totp.is_being_replaced:
-        return None
-    try:
-        algorithm, digits, period, secret, begun = decrypt(totp.replacement).split(" ")
-        factor = Factor(secret, int(digits), int(period), algorithm, begun)
-    except (InvalidToken, ValueError):
-        return None
-    is_good = begun == _recovery_of(totp) if in_recovery else begun.startswith("login:")
-    return factor if is_good else None
 
 
 @sensitive_variables("input_code", "codes")
@@ -317,71 +204,6 @@ def end_wait(
     events.record("wait_ended", user, request, reason=reason)
 
 
-def clock_was_ahead(totp: Totp, *, at: float | None = None) -> bool:
-    """Return whether the last used step is one that no clock has reached yet.
-
-    Then the server's clock was ahead when a code was accepted, and codes are refused until it
-    is there again or ``end_wait`` is called. ``at`` is in seconds since the epoch.
-    """
-    if totp.last_used_step is None or not totp.period:
-        return False
-    now = oath.time_step(time.time() if at is None else at, totp.period)
-    return totp.last_used_step > now + conf.TOTP_VALID_WINDOW + 1  # servers may differ by a step
-
-
-@sensitive_variables("input_code", "secret", "code", "value")
-def _evaluate(totp: Totp, input_code: str, *, at: float) -> tuple[int | None, str]:
-    """Return the time step that ``input_code`` uses up, or ``None`` and the reason for the log.
-
-    ``at`` is in seconds since the epoch.
-    """
-    secret = read_secret(totp)
-    if secret is None:
-        return None, "unreadable"
-    code = spelling.totp_code(input_code, totp.digits)
-    if code is None:
-        return None, "malformed"
-    try:
-        step = _matching_step(totp, secret, code, at)
-    except (KeyError, ValueError, ZeroDivisionError):
-        events.complain(
-            "TOTP enrollment %r has a secret or a parameter that makes no codes: codes for it "
-            "are refused. Reset the enrollment.",
-            totp.pk,
-        )
-        return None, "unreadable"
-    if step is None:
-        return None, "wrong"
-    if totp.last_used_step is None or step > totp.last_used_step:
-        return step, ""
-    return None, _replayed(totp, at)
-
-
-@sensitive_variables("secret", "code")
-def _matching_step(totp: Totp, secret: str, code: bytes, at: float) -> int | None:
-    return oath.matching_step(
-        secret,
-        code,
-        at=at,
-        digits=totp.digits,
-        period=totp.period,
-        algorithm=totp.algorithm,
-        window=conf.TOTP_VALID_WINDOW,
-    )
-
-
-def _replayed(totp: Totp, at: float) -> str:
-    """Return why a matching code is refused: it is used, or the clock was ahead once."""
-    if not clock_was_ahead(totp, at=at):
-        return "replayed"
-    events.complain(
-        "The server's clock was ahead when TOTP enrollment %r accepted its last code: right codes "
-        "are refused until that time. Check the clock, and run totp_unlock for the user.",
-        totp.pk,
-    )
-    return "clock"
-
-
 @retried
 @sensitive_variables("factor", "new", "value", "query", "uri")
 def _start(user: AbstractBaseUser) -> TotpSetup:
@@ -411,20 +233,10 @@ def _start_replacement(
     totp, factor = read_enrolled(user), Factor.new()
     if not totp.is_enabled or (in_recovery and not totp.is_recovery_ready):
         raise TotpNotEnrolled
-    sealed = factor.sealed(_recovery_of(totp) if in_recovery else _login(sid))
+    sealed = factor.sealed(recovery_of(totp) if in_recovery else login_of(sid))
     if not proof(totp, lambda totp, changes: totp.move(replacement=sealed, **changes)):
         raise ReauthenticationRequired
     return _setup(user, factor)
-
-
-def _recovery_of(totp: Totp) -> str:
-    """Return what a replacement says that was begun in the recovery there is."""
-    return f"recovery:{totp.recovery_ready_at}".replace(" ", "T")
-
-
-def _login(sid: str) -> str:
-    """Return what a replacement says that was begun by the login ``sid``, which may have none."""
-    return f"login:{hashlib.sha256(sid.encode()).hexdigest()[:16] if sid else ''}"
 
 
 @sensitive_variables("factor", "uri")
@@ -476,7 +288,7 @@ def _confirm(
     """Confirm and return the codes, or count a wrong code and return none."""
     totp = read_enrolled(user, has_codes=has_codes())
     guess = _confirmation(totp, in_recovery)(input_code)
-    if type(guess) is Succession and not _may_confirm(totp, told["confirmed_sid"], proof):
+    if guess.asks_proof and not _may_confirm(totp, told["confirmed_sid"], proof):
         raise ReauthenticationRequired
     codes, moment = generate_backup_codes(), timezone.now()
     if totp.is_enabled:
@@ -504,7 +316,7 @@ def _confirm(
 def _may_confirm(totp: Totp, sid: str, proof: Proof) -> bool:
     """Return whether the login ``sid`` has begun the replacement of ``totp``, or has a proof."""
     factor = replacement_of(totp)
-    was_begun_here = bool(sid) and factor is not None and factor.begun == _login(sid)
+    was_begun_here = bool(sid) and factor is not None and factor.begun == login_of(sid)
     return was_begun_here or proof(totp, lambda totp, changes: None)
 
 

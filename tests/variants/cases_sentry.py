@@ -7,7 +7,7 @@ import sentry_sdk
 from django.db import OperationalError, connection
 from django.urls import reverse
 
-from django_totp import backup_code_utils, reauthentication, totp
+from django_totp import backup_code_utils, oath, reauthentication, totp
 from django_totp.models import Totp
 from django_totp.sentry import before_send
 from tests.test_secrets import *  # noqa: F403
@@ -90,7 +90,7 @@ def test_services_that_a_project_calls_by_itself(planted, enrolled, make_user, m
     monkeypatch.setattr(Totp, "move", broken)
     monkeypatch.setattr(Totp.objects, "create", broken)
     monkeypatch.setattr(backup_code_utils, "generate_backup_codes", lambda: [*BACKUP_CODES])
-    monkeypatch.setattr(totp, "generate_totp_secret", lambda: planted.secrets["secret"])
+    monkeypatch.setattr(oath, "generate_secret", lambda: planted.secrets["secret"])
     code, user = planted.secrets["code"], make_user("new")
     calls = [
         lambda given=code: totp.verify_totp_code(enrolled, given),

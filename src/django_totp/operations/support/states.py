@@ -14,9 +14,9 @@ from django.utils.translation import gettext_lazy as _
 from django_totp.adoption import has_codes
 from django_totp.attempts import read_enrolled
 from django_totp.conf import conf
+from django_totp.factor import clock_was_ahead
 from django_totp.models import Totp, fetch
 from django_totp.moments import as_configured
-from django_totp.totp import clock_was_ahead
 
 from .codes import CodeCount, count_codes
 

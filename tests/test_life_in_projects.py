@@ -1,29 +1,56 @@
-"""What a review of the life of a factor has found: each test is named for what should hold."""
+"""The life of a factor where it meets what projects, clocks, mails and thieves bring."""
 
+import base64
 import contextlib
+import dataclasses
+import json
 import logging
 import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import django
 import pytest
+from django.contrib.auth.hashers import make_password
 from django.core import mail
+from django.core.checks import run_checks
 from django.core.mail.backends.locmem import EmailBackend
 from django.test import Client, RequestFactory
 from django.urls import path, reverse
+from django.utils import translation
+from django.utils.log import AdminEmailHandler
+from drf_spectacular.generators import SchemaGenerator
+from rest_framework.authentication import BasicAuthentication, SessionAuthentication
 from rest_framework.test import APIClient
+from rest_framework_simplejwt.tokens import AccessToken
 
-from django_totp import recovery
+from django_totp import devices, recovery
 from django_totp.accounts import account_by
-from django_totp.auth import end_sessions, generate_challenge_token, next_step
+from django_totp.assurance import new_login
+from django_totp.auth import (
+    end_sessions,
+    finish_owed_enrollment,
+    generate_challenge_token,
+    next_step,
+    start_owed_enrollment,
+)
 from django_totp.exceptions import InvalidChallenge, RecoveryOff, TotpAlreadyExists, TotpError
-from django_totp.models import Totp
-from django_totp.totp import start_totp_replacement, verify_totp_code
+from django_totp.models import BackupCode, Totp
+from django_totp.sentry import before_send
+from django_totp.tokens import restate
+from django_totp.totp import (
+    confirm_totp_setup,
+    start_totp_replacement,
+    start_totp_setup,
+    verify_totp_code,
+)
 from django_totp.users import email_field
+from django_totp.views import api
 
 from . import session_urls
 from .browsing import SETUP, VERIFY, Browser
 from .endpoints import wrong_code
+from .rivals import act_after_reading
 
 DELAY = 3 * 86400
 NOON = datetime(2031, 5, 4, 12, 0, 10, tzinfo=UTC)
@@ -83,7 +110,6 @@ def reports(settings):
     """Return the mails of errors that Django sends to the administrators."""
     root = "root@example.com"
     settings.ADMINS = [root] if django.VERSION >= (6, 0) else [("root", root)]
-    from django.utils.log import AdminEmailHandler
 
     ours = AdminEmailHandler(include_html=True)
     logger = logging.getLogger("django.request")
@@ -92,7 +118,7 @@ def reports(settings):
     logger.removeHandler(ours)
 
 
-@pytest.mark.urls("tests.test_life_review")
+@pytest.mark.urls("tests.test_life_in_projects")
 def test_the_value_of_a_trusted_device_is_in_no_error_report(settings, enrolled, code, reports):
     settings.TOTP_TRUSTED_DEVICE_MAX_AGE = 86400
     enrolled.password()
@@ -224,7 +250,6 @@ def test_a_half_login_from_before_it_was_allowed_can_recover_or_says_so(owner, o
 @pytest.mark.urls("tests.session_urls")
 def test_a_session_without_the_password_sets_up_no_new_app_in_a_recovery(user, mails, otp, clock):
     """A stolen session from before the enrollment gives the password to nobody."""
-    from django_totp.totp import confirm_totp_setup, start_totp_setup
 
     setattr(user, email_field(user), "ada@example.com")
     user.save()
@@ -291,13 +316,9 @@ def test_a_login_with_the_password_alone_confirms_no_replacement(owner, otp, clo
     setup = start_totp_replacement(owner)
     end_sessions(owner)
     clock.shift(60)
-    import base64
-
-    from django_totp.views import api
 
     name = owner.get_username()
     basic = base64.b64encode(f"{name}:correct horse battery staple".encode()).decode()
-    from rest_framework.authentication import BasicAuthentication
 
     client = APIClient(HTTP_AUTHORIZATION=f"Basic {basic}")
     monkeypatch.setattr(api.TotpConfirmView, "authentication_classes", [BasicAuthentication])
@@ -307,8 +328,6 @@ def test_a_login_with_the_password_alone_confirms_no_replacement(owner, otp, clo
 
 
 def test_end_sessions_ends_a_replacement_that_an_ended_login_has_begun(owner, otp):
-    from django_totp.totp import confirm_totp_setup
-
     setup = start_totp_replacement(owner)
     end_sessions(owner)
     with pytest.raises(TotpError):
@@ -337,10 +356,6 @@ def test_moments_of_the_status_are_of_one_kind_where_time_zones_are_off(settings
 
 @pytest.mark.urls("tests.session_urls")
 def test_the_key_of_a_session_changes_when_it_confirms_by_the_api(user, mails, otp, monkeypatch):
-    from rest_framework.authentication import SessionAuthentication
-
-    from django_totp.views import api
-
     for view in (api.TotpCreateView, api.TotpConfirmView):
         monkeypatch.setattr(view, "authentication_classes", [SessionAuthentication])
     browser = Browser(user)
@@ -367,8 +382,6 @@ def test_a_mail_that_fails_beside_a_wrong_code_is_told(monkeypatch, owner, login
 
 
 def test_whoever_knows_the_password_does_not_choose_the_language_of_the_warning(settings, owner):
-    from django.utils import translation
-
     with translation.override("fr"):  # as LocaleMiddleware does for Accept-Language: fr
         token = ask(owner)
         recovery.start_recovery(token, request=RequestFactory().post("/"))
@@ -385,8 +398,6 @@ def test_nothing_about_devices_raises_into_a_login(settings, enrolled_user, logi
 
 
 def test_a_check_asks_for_a_page_where_recovery_is_on_and_there_is_none(settings):
-    from django.core.checks import run_checks
-
     settings.TOTP_RECOVERY_DELAY = DELAY
     settings.ROOT_URLCONF = type("urls", (), {"urlpatterns": []})
     found = [one for one in run_checks(include_deployment_checks=True) if "RECOVERY" in one.msg]
@@ -395,18 +406,12 @@ def test_a_check_asks_for_a_page_where_recovery_is_on_and_there_is_none(settings
 
 @pytest.mark.parametrize("url", ["/recover/{action}/{token}", "javascript:{action}{token}"])
 def test_the_address_of_a_page_is_an_address(settings, url):
-    from django.core.checks import run_checks
-
     settings.TOTP_RECOVERY_URL = url
     assert "django_totp.E034" in [one.id for one in run_checks()]
 
 
 @pytest.mark.urls("tests.session_urls")
 def test_what_sentry_gets_has_no_value_of_a_device_and_no_mailed_token(owner):
-    import json
-
-    from django_totp.sentry import before_send
-
     project = {
         "request": {
             "url": "http://testserver/private/",
@@ -419,10 +424,6 @@ def test_what_sentry_gets_has_no_value_of_a_device_and_no_mailed_token(owner):
 
 @pytest.mark.urls("tests.session_urls")
 def test_what_sentry_gets_of_the_recovery_page(owner):
-    import json
-
-    from django_totp.sentry import before_send
-
     path_ = reverse(PAGE, args=["TOKEN"])
     ours = {
         "transaction": path_,
@@ -441,7 +442,6 @@ def test_what_sentry_gets_of_the_recovery_page(owner):
 @pytest.mark.urls("tests.session_urls")
 def test_the_link_leads_to_its_page_whoever_was_signed_in_there(user, mails, otp, clock):
     """The owner's browser has a session from before the enrollment."""
-    from django_totp.totp import confirm_totp_setup, start_totp_setup
 
     setattr(user, email_field(user), "ada@example.com")
     user.save()
@@ -472,10 +472,6 @@ def test_the_page_offers_nothing_that_it_then_refuses(settings, owner, clock, wh
 
 
 def test_who_ends_all_logins_ends_a_challenge_to_recover(owner, otp, clock, monkeypatch):
-    from django_totp.auth import finish_owed_enrollment, start_owed_enrollment
-
-    from .rivals import act_after_reading
-
     recovery.start_recovery(ask(owner))
     clock.shift(DELAY)
     token = next_step(account_by("pk", owner.pk)).recovery
@@ -486,8 +482,6 @@ def test_who_ends_all_logins_ends_a_challenge_to_recover(owner, otp, clock, monk
 
 
 def test_every_method_of_the_log_is_in_the_page_about_records():
-    from pathlib import Path
-
     text = Path("docs/records.md").read_text()
     [line] = [one for one in text.splitlines() if one.startswith("| `method`")]
     assert "trusted_device" in line
@@ -500,7 +494,7 @@ def test_a_recovery_that_is_allowed_can_be_stopped_by_its_mail(owner):
 
 
 def test_no_request_without_a_token_writes_an_error(settings, mails, caplog, db):
-    settings.ROOT_URLCONF = "tests.test_life_review_api"
+    settings.ROOT_URLCONF = "tests.recovery_urls"
     for _ in range(3):
         APIClient().post("/totp/recovery/", {"totp_challenge_token": "x"}, format="json")
     assert not [one for one in caplog.records if one.levelname == "ERROR"]
@@ -531,7 +525,6 @@ def test_an_administrator_allows_recovery_of_an_enrollment_of_1_1(old_row, make_
 
 def test_allowed_for_who_is_not_on_is_refused(owner):
     Totp.objects.update(confirmed_at=None)
-    from django_totp.models import BackupCode
 
     BackupCode.objects.all().delete()
     with pytest.raises(TotpError):
@@ -540,13 +533,6 @@ def test_allowed_for_who_is_not_on_is_refused(owner):
 
 @pytest.mark.parametrize("on", [False, True])
 def test_a_login_by_a_device_confirms_no_replacement(settings, owner, otp, clock, sign_in, on):
-    import dataclasses
-
-    from rest_framework_simplejwt.tokens import AccessToken
-
-    from django_totp.assurance import new_login
-    from django_totp.tokens import restate
-
     settings.TOTP_REAUTHENTICATE = on
     setup = start_totp_replacement(owner)
     row = account_by("pk", owner.pk)
@@ -571,11 +557,6 @@ def test_a_device_is_worth_nothing_without_the_password(settings, enrolled, code
 
 
 def test_a_set_password_and_a_save_of_it_alone_end_devices(settings, owner, otp, secret):
-    from django.contrib.auth.hashers import make_password
-
-    from django_totp import devices
-    from django_totp.assurance import new_login
-
     settings.TOTP_TRUSTED_DEVICE_MAX_AGE = 86400
     row = account_by("pk", owner.pk)
     value = devices.trust(row, new_login(row, "pwd", "otp"), "x")
@@ -587,10 +568,6 @@ def test_a_set_password_and_a_save_of_it_alone_end_devices(settings, owner, otp,
 
 
 def test_a_code_in_the_middle_of_a_recovery(owner, otp, clock, secret, monkeypatch):
-    from django_totp.auth import finish_owed_enrollment, start_owed_enrollment
-
-    from .rivals import act_after_reading
-
     recovery.start_recovery(ask(owner))
     clock.shift(DELAY)
     token = next_step(account_by("pk", owner.pk)).recovery
@@ -668,8 +645,6 @@ def test_the_other_remedies_for_an_enrollment_of_1_1(old_row, make_user, action)
 
 
 def test_the_schema_says_that_a_mailed_token_is_enough_to_stop_it():
-    from drf_spectacular.generators import SchemaGenerator
-
     schema = SchemaGenerator().get_schema(request=None, public=True)
     assert "security" not in schema["paths"]["/api/totp/recovery_cancel/"]["post"]
 
