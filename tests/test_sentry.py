@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections import namedtuple
 
 import pytest
 from django.urls import path, set_script_prefix
@@ -80,6 +81,12 @@ def test_an_event_that_concerns_us_is_bare(why):
     assert bare["spans"] == [{"op": "db", "span_id": "3"}]
     assert bare["contexts"] == {"trace": {"trace_id": "2"}}
     assert bare["logentry"]["message"] == ("login %s" if why == "logger" else FILTERED)
+
+
+def test_no_kind_of_sequence_makes_it_raise():
+    place = namedtuple("place", "line url")(7, "/two-factor/recovery/4711/")
+    told = before_send(full(extra={"place": place, "more": (CODE, [])}), {})["extra"]
+    assert told == {"place": [7, f"/two-factor/recovery/{FILTERED}/"], "more": [CODE, []]}
 
 
 def test_any_other_is_as_it_came():

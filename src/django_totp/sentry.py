@@ -90,7 +90,7 @@ def _scrubbed(thing: Any) -> Any:
             name: FILTERED if name == COOKIE else _scrubbed(each) for name, each in thing.items()
         }
     if isinstance(thing, list | tuple):
-        return type(thing)(map(_scrubbed, thing))
+        return [_scrubbed(each) for each in thing]  # a named tuple takes no list of its values
     return SECRETS.sub(rf"\1{FILTERED}", thing) if isinstance(thing, str) else thing
 
 
