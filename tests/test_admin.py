@@ -901,6 +901,12 @@ class TestRecovery:
         assert Totp.objects.get(pk=totp.pk).is_recovery_ready
         assert "allowed by an administrator" in text_of(superuser.get(page_of(totp)))
 
+    def test_that_of_the_owner_is_told(self, superuser, totp):
+        Totp.objects.update(recovery_ready_at=datetime(2131, 5, 4, 12, tzinfo=UTC))
+        page = text_of(superuser.get(page_of(totp)))
+        assert "from May 4, 2131" in page
+        assert "allowed by an administrator" not in page
+
     def test_it_is_stopped(self, superuser, totp, apply):
         apply("allow_recovery", totp)
         apply("stop_recovery", Totp.objects.get(pk=totp.pk))

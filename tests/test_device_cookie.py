@@ -269,6 +269,17 @@ class TestLogins:
         assert kept(trusted) == before
         assert TrustedDevice.objects.exists()
 
+    def test_not_by_a_device_that_is_gone(self, trusted):
+        TrustedDevice.objects.all().delete()
+        form = {"password": PASSWORD}
+        assert_led(trusted.client.post(f"/foreign/?pk={trusted.user.pk}", form), VERIFY)
+
+    def test_not_where_nobody_can_read_the_form(self, trusted):
+        """Django raises at each look into a body that is no form, and the view has not looked."""
+        url = f"/foreign/?pk={trusted.user.pk}"
+        body = {"data": b"password=" + PASSWORD.encode(), "content_type": "multipart/form-data"}
+        assert_led(trusted.client.post(url, **body), VERIFY)
+
     def test_at_one_that_answers_with_json(self, trusted):
         form = {"password": PASSWORD}
         response = trusted.client.post(f"/foreign/api/?pk={trusted.user.pk}", form)

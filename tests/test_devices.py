@@ -405,6 +405,15 @@ def test_only_devices_that_were_good_are_good_after_an_upgrade(ada, password, st
     assert devices.use(read(ada), value) is None
 
 
+def test_a_row_with_a_password_of_no_hasher_upgrades_nothing(ada, password, stronger):
+    """As of another system, which some backend of the project reads, written a moment before."""
+    value, user = trust(ada), read(ada)
+    stronger()
+    type(ada)._base_manager.filter(pk=ada.pk).update(password="0" * 40)
+    assert user.check_password(password)
+    assert devices.use(read(ada), value) is None
+
+
 def test_an_upgrade_that_is_undone_by_a_proof_is_undone_here_too(ada, password, stronger):
     value, before = trust(ada), read(ada).password
     stronger()

@@ -56,6 +56,13 @@ def test_a_form_comes_back_to_where_it_was(rf, referrer, page):
     assert navigation.here(rf.get("/x/?y=1", **headers)) == "/x/?y=1"
 
 
+@pytest.mark.parametrize("path", ["/nowhere/a:b:c/", "/reset/a:b/c:d/", "/open/"])
+def test_paths_of_others_are_left_alone(rf, path):
+    request = rf.get(path)
+    navigation.hide_token(request)
+    assert request.path == request.META["PATH_INFO"] == path
+
+
 @pytest.mark.parametrize(
     ("named", "url"),
     [

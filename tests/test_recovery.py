@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import pytest
+from django.contrib.auth import get_user_model
 from django.contrib.auth.tokens import default_token_generator
 from django.core import mail, signing
 from django.core.mail.backends.locmem import EmailBackend
@@ -14,7 +15,7 @@ from django.urls import reverse
 from django.views.debug import ExceptionReporter
 from rest_framework.test import APIClient
 
-from django_totp import recovery
+from django_totp import auth, recovery
 from django_totp.accounts import account_by
 from django_totp.assurance import Standing, new_login, standing
 from django_totp.auth import (
@@ -55,7 +56,7 @@ from .rivals import at_once
 
 NOON = datetime(2031, 5, 4, 12, 0, 10, tzinfo=UTC)
 DELAY = 3 * 86400
-PAGE = "two-factor-recovery"
+PAGE, STATE = "two-factor-recovery", "two-factor"
 
 
 @pytest.fixture(autouse=True)
@@ -428,6 +429,17 @@ class TestEnrollAnew:
         end_sessions(ready)
         assert standing(account_by("pk", ready.pk), login) is Standing.OUTDATED
 
+    def test_one_that_is_stopped_a_moment_before_the_setup(self, monkeypatch, ready):
+        def late(*args, **kwargs):
+            recovery.cancel_recovery_of(ready)
+            return real(*args, **kwargs)
+
+        challenge, real = challenge_of(ready), auth.start_totp_replacement
+        monkeypatch.setattr(auth, "start_totp_replacement", late)
+        with pytest.raises(InvalidChallenge):
+            start_owed_enrollment(challenge)
+        assert row().replacement == ""
+
     def test_wrong_codes(self, ready, begun, otp):
         challenge, new = begun
         with pytest.raises(InvalidTotpCode):
@@ -720,6 +732,25 @@ class TestPages:
         browser.password()
         browser.code(otp(secret))
         assert "Lost your phone?" not in browser.client.get(reverse(VERIFY)).content.decode()
+
+    def test_a_half_login_that_is_over(self, browser, clock):
+        browser.password()
+        get_user_model().objects.update(password="!")
+        over = browser.client.post(reverse(VERIFY), {"recovery": "1"})
+        assert over.status_code == 400
+        assert "Log in again" in over.content.decode()
+        assert not mail.outbox
+
+    def test_the_state_page_stops_it(self, browser, started, secret, otp):
+        browser.password()
+        Totp.objects.update(recovery_ready_at=None)
+        browser.code(otp(secret))
+        Totp.objects.update(recovery_ready_at=datetime(2031, 5, 7, tzinfo=UTC))
+        assert "stop_recovery" in browser.client.get(reverse(STATE)).content.decode()
+        led = browser.client.post(reverse(STATE), {"stop_recovery": "1"})
+        assert_led(led, STATE)
+        assert row().recovery_ready_at is None
+        assert "Nobody can set up a new app" in browser.client.get(reverse(STATE)).content.decode()
 
     def test_a_login_of_another_view(self, browser, ready):
         browser.password("/accounts/login/", "/private/")

@@ -10,6 +10,7 @@ from cryptography.fernet import Fernet
 from django.urls import reverse
 from rest_framework_simplejwt.tokens import AccessToken, RefreshToken
 
+from django_totp import factor
 from django_totp.accounts import account_by
 from django_totp.assurance import Assurance, Standing, new_login, standing
 from django_totp.auth import generate_challenge_token, step_up, verify_challenge_token
@@ -163,6 +164,20 @@ class TestConfirm:
     def test_without_one(self, enrolled_user, secret, otp):
         with pytest.raises(TotpAlreadyExists):
             confirm_totp_setup(enrolled_user, otp(secret))
+        assert row().verifications == row().failures == 0
+
+    def test_one_that_is_gone_when_the_code_is_looked_at(self, monkeypatch, enrolled_user, otp):
+        new, real = new_secret(enrolled_user), factor.replacement_of
+
+        def and_drop_it(totp, **options):
+            there = real(totp, **options)
+            Totp.objects.update(replacement="")
+            totp.refresh_from_db()
+            return there
+
+        monkeypatch.setattr("django_totp.totp.replacement_of", and_drop_it)
+        with pytest.raises(TotpAlreadyExists):
+            confirm_totp_setup(enrolled_user, otp(new))
         assert row().verifications == row().failures == 0
 
     @pytest.mark.parametrize("seconds", [3600, -6])

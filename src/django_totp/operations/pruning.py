@@ -5,6 +5,7 @@ that memory stays flat and logins go on. Nothing is remembered between runs: one
 is resumed by another one, and two at once do no harm.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -64,7 +65,7 @@ def prune(
             yield tally
 
 
-class Rows:
+class Rows(ABC):
     """Rows of one kind that are over. ``key`` is a column with an index, to find them by."""
 
     name: ClassVar[str]
@@ -75,9 +76,9 @@ class Rows:
         self.now, self.older_than = now, older_than
         self.over = self.model._default_manager.using(using).filter(self.condition())
 
+    @abstractmethod
     def condition(self) -> Q:
         """Return what rows meet that are over."""
-        raise NotImplementedError
 
     def batches(self, size: int) -> Iterator[list[Any]]:
         """Yield the primary keys in the order of ``key``."""
