@@ -63,18 +63,18 @@ class Totp(models.Model):
         related_name="totp",
     )
     secret_key = models.CharField(max_length=255)
-    created_at = models.DateTimeField(auto_now_add=True)
-    confirmed_at = models.DateTimeField(null=True, blank=True)
-    last_verified_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+    confirmed_at = models.DateTimeField(_("confirmed at"), null=True, blank=True)
+    last_verified_at = models.DateTimeField(_("last verified at"), null=True, blank=True)
     waiting_until = MomentField(null=True, blank=True)
     last_used_step = models.BigIntegerField(null=True, blank=True)
     # The defaults are the database's, too: processes of 1.1.x insert rows without these columns.
     version = models.PositiveBigIntegerField(default=0, db_default=0)
-    verifications = models.PositiveBigIntegerField(default=0, db_default=0)
-    failures = models.PositiveBigIntegerField(default=0, db_default=0)
-    digits = models.PositiveSmallIntegerField(default=6, db_default=6)
-    period = models.PositiveSmallIntegerField(default=30, db_default=30)
-    algorithm = models.CharField(max_length=6, default="SHA1", db_default="SHA1")
+    verifications = models.PositiveBigIntegerField(_("right codes"), default=0, db_default=0)
+    failures = models.PositiveBigIntegerField(_("wrong codes in a row"), default=0, db_default=0)
+    digits = models.PositiveSmallIntegerField(_("digits"), default=6, db_default=6)
+    period = models.PositiveSmallIntegerField(_("period in seconds"), default=30, db_default=30)
+    algorithm = models.CharField(_("algorithm"), max_length=6, default="SHA1", db_default="SHA1")
     # The name of the login that confirmed the enrollment, if it had one: see ``assurance``.
     confirmed_sid = models.CharField(max_length=64, blank=True, default="", db_default="")
     # The secret that is to take the place of this one once it is confirmed, encrypted with its
@@ -101,7 +101,7 @@ class Totp(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"TOTP enrollment {self.pk}"
+        return f"{self._meta.verbose_name} {self.pk}"
 
     @property
     def is_enabled(self) -> bool:
@@ -220,7 +220,7 @@ class BackupCode(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"backup code {self.pk}"
+        return f"{self._meta.verbose_name} {self.pk}"
 
 
 class AccountManager(PrimaryManager):
@@ -260,7 +260,7 @@ class Account(models.Model):
         permissions = [("end_sessions", "Can end all logins of a user")]
 
     def __str__(self) -> str:
-        return f"account {self.pk}"
+        return f"{self._meta.verbose_name} {self.pk}"
 
     def end_logins(self) -> None:
         """Let none of the logins until now count, also one that was given the next second.
@@ -328,7 +328,7 @@ class TrustedDevice(models.Model):
         verbose_name_plural = _("trusted devices")
 
     def __str__(self) -> str:
-        return f"trusted device {self.pk}"
+        return f"{self._meta.verbose_name} {self.pk}"
 
 
 class Event(models.Model):
@@ -356,7 +356,7 @@ class Event(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"event {self.pk}"
+        return f"{self._meta.verbose_name} {self.pk}"
 
 
 class HasCodes(models.Func):

@@ -79,8 +79,8 @@ class Upper(gettext.NullTranslations):
         message = message.rpartition("\x04")[2]  # without the context
         # but for what is filled in
         return "".join(
-            part if part.startswith(("%(", "{")) else part.upper()
-            for part in re.split(r"(%\(\w+\)\w|\{\w+\})", message)
+            part if part.startswith(("%", "{")) else part.upper()
+            for part in re.split(r"(%(?:\(\w+\))?[a-z]|\{\w*\})", message)
         )
 
     def ngettext(self, one: str, many: str, number: int) -> str:

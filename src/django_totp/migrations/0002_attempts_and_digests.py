@@ -83,9 +83,18 @@ class Migration(migrations.Migration):
                 "verbose_name_plural": "TOTP enrollments",
             },
         ),
-        migrations.AddField("totp", "confirmed_at", models.DateTimeField(blank=True, null=True)),
+        migrations.AlterField(
+            "totp", "created_at", models.DateTimeField(auto_now_add=True, verbose_name="created at")
+        ),
         migrations.AddField(
-            "totp", "last_verified_at", models.DateTimeField(blank=True, null=True)
+            "totp",
+            "confirmed_at",
+            models.DateTimeField(blank=True, null=True, verbose_name="confirmed at"),
+        ),
+        migrations.AddField(
+            "totp",
+            "last_verified_at",
+            models.DateTimeField(blank=True, null=True, verbose_name="last verified at"),
         ),
         migrations.AddField(
             "totp", "waiting_until", django_totp.moments.MomentField(blank=True, null=True)
@@ -97,19 +106,35 @@ class Migration(migrations.Migration):
             "totp", "version", models.PositiveBigIntegerField(db_default=0, default=0)
         ),
         migrations.AddField(
-            "totp", "verifications", models.PositiveBigIntegerField(db_default=0, default=0)
+            "totp",
+            "verifications",
+            models.PositiveBigIntegerField(db_default=0, default=0, verbose_name="right codes"),
         ),
         migrations.AddField(
-            "totp", "failures", models.PositiveBigIntegerField(db_default=0, default=0)
+            "totp",
+            "failures",
+            models.PositiveBigIntegerField(
+                db_default=0, default=0, verbose_name="wrong codes in a row"
+            ),
         ),
         migrations.AddField(
-            "totp", "digits", models.PositiveSmallIntegerField(db_default=6, default=6)
+            "totp",
+            "digits",
+            models.PositiveSmallIntegerField(db_default=6, default=6, verbose_name="digits"),
         ),
         migrations.AddField(
-            "totp", "period", models.PositiveSmallIntegerField(db_default=30, default=30)
+            "totp",
+            "period",
+            models.PositiveSmallIntegerField(
+                db_default=30, default=30, verbose_name="period in seconds"
+            ),
         ),
         migrations.AddField(
-            "totp", "algorithm", models.CharField(db_default="SHA1", default="SHA1", max_length=6)
+            "totp",
+            "algorithm",
+            models.CharField(
+                db_default="SHA1", default="SHA1", max_length=6, verbose_name="algorithm"
+            ),
         ),
         migrations.AddField(
             "backupcode", "digest", models.CharField(editable=False, max_length=16, null=True)
