@@ -25,7 +25,7 @@ from typing import Any, TypeGuard
 
 from django.contrib.auth.base_user import AbstractBaseUser
 
-from . import policy
+from . import policy, threads
 from .adoption import adopted
 from .exceptions import EnrollmentRequired, LoginOutdated, SecondFactorRequired, TotpError
 from .models import Account, Totp, related
@@ -128,6 +128,11 @@ def assurance_of(request: Any) -> Assurance:
     return UNKNOWN
 
 
+async def aassurance_of(request: Any) -> Assurance:
+    """See ``assurance_of()``."""
+    return await threads.run(lambda: assurance_of(request))
+
+
 def is_by_session(request: Any) -> bool:
     """Return whether it is a session that has authenticated ``request``.
 
@@ -180,6 +185,11 @@ def record(request: Any, *methods: str, at: float | None = None) -> Assurance:
     login = new_login(request.user, *methods, at=at)
     keep_in_session(request, login)
     return login
+
+
+async def arecord(request: Any, *methods: str, at: float | None = None) -> Assurance:
+    """See ``record()``."""
+    return await threads.run(lambda: record(request, *methods, at=at))
 
 
 def keep_in_session(request: Any, login: Assurance) -> None:

@@ -10,7 +10,7 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import transaction
 from django.views.decorators.debug import sensitive_variables
 
-from . import challenges, events, policy, recovery, signals
+from . import challenges, events, policy, recovery, signals, threads
 from .accounts import join
 from .assurance import (
     Assurance,
@@ -60,6 +60,11 @@ class NextStep:
 def is_totp_enabled(user: AbstractBaseUser) -> bool:
     """Return whether logins of ``user`` ask for a second factor."""
     return _enabled(read(user)) is not None
+
+
+async def ais_totp_enabled(user: AbstractBaseUser) -> bool:
+    """See ``is_totp_enabled()``."""
+    return await threads.run(lambda: is_totp_enabled(user))
 
 
 def generate_challenge_token(user: AbstractBaseUser) -> str:
@@ -143,6 +148,22 @@ def finish_login(
         raise InvalidChallenge
     _check(user, guess_of(otp_code, backup_code), request)
     return user
+
+
+@sensitive_variables("token", "otp_code", "backup_code", "codes")
+async def afinish_login(
+    token: str,
+    *,
+    otp_code: str | None = None,
+    backup_code: str | None = None,
+    may_sign_in: Callable[[AbstractBaseUser], bool] = is_active,
+    request: Any = None,
+) -> AbstractBaseUser:
+    """See ``finish_login()``."""
+    codes: dict[str, Any] = {"otp_code": otp_code, "backup_code": backup_code}
+    return await threads.run(
+        lambda: finish_login(token, **codes, may_sign_in=may_sign_in, request=request)
+    )
 
 
 @sensitive_variables("token")

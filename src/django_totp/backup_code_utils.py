@@ -12,7 +12,7 @@ from django.db.models import Q
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
-from . import events, signals, spelling
+from . import events, signals, spelling, threads
 from .adoption import give_digests
 from .attempts import Proof, Verdict, answer, read_enrolled, read_secret, retried, right, trusted
 from .conf import conf
@@ -77,6 +77,14 @@ def verify_backup_code(user: AbstractBaseUser, input_code: str, *, request: Any 
     """
     totp = read_enrolled(user)
     return totp.is_enabled and answer(totp, BackupCodeGuess(input_code), user, request)
+
+
+@sensitive_variables("input_code")
+async def averify_backup_code(
+    user: AbstractBaseUser, input_code: str, *, request: Any = None
+) -> bool:
+    """See ``verify_backup_code()``."""
+    return await threads.run(lambda: verify_backup_code(user, input_code, request=request))
 
 
 @sensitive_variables("codes")

@@ -2,15 +2,15 @@
 
 import logging
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 from django.contrib.auth import authenticate, get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.hashers import check_password
+from django.utils.functional import cached_property
 from django.views.decorators.debug import sensitive_variables
 
-from . import devices, events
+from . import devices, events, threads
 from .assurance import Assurance, gave_code, upgraded
 from .attempts import Act, answer, move, read_enrolled, retried, trusted
 from .auth import guess_of
@@ -85,6 +85,20 @@ def reauthenticate(
     proof = FreshProof(user, request, otp_code, backup_code, password)
     if not (_is_right(proof) if otp_code or backup_code else proof.has_password):
         raise ReauthenticationRequired
+
+
+@sensitive_variables("otp_code", "backup_code", "password", "proofs")
+async def areauthenticate(
+    user: AbstractBaseUser,
+    *,
+    otp_code: str = "",
+    backup_code: str = "",
+    password: str = "",
+    request: Any = None,
+) -> None:
+    """See ``reauthenticate()``."""
+    proofs = {"otp_code": otp_code, "backup_code": backup_code, "password": password}
+    await threads.run(lambda: reauthenticate(user, **proofs, request=request))
 
 
 @retried

@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 from django.views.decorators.debug import sensitive_variables
 
-from . import events, oath, policy, qr, signals
+from . import events, oath, policy, qr, signals, threads
 from .adoption import has_codes
 from .attempts import (
     TRIES,
@@ -163,6 +163,14 @@ def verify_totp_code(user: AbstractBaseUser, input_code: str, *, request: Any = 
     """
     totp = read_enrolled(user)
     return totp.is_enabled and answer(totp, TotpGuess(input_code), user, request)
+
+
+@sensitive_variables("input_code")
+async def averify_totp_code(
+    user: AbstractBaseUser, input_code: str, *, request: Any = None
+) -> bool:
+    """See ``verify_totp_code()``."""
+    return await threads.run(lambda: verify_totp_code(user, input_code, request=request))
 
 
 def disable_totp(

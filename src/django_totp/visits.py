@@ -6,7 +6,6 @@ gave none. An outdated session is nobody's; one that lacks the second factor bec
 
 import time
 from dataclasses import replace
-from functools import cached_property
 from typing import Any
 
 from django.conf import settings
@@ -19,6 +18,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest
 from django.utils.crypto import constant_time_compare
+from django.utils.functional import cached_property
 from django.views.decorators.debug import sensitive_variables
 
 from . import assurance, challenges, device_cookie, events

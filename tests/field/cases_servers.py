@@ -1,18 +1,14 @@
 """A real server, in a process of its own: uvicorn for ASGI, gunicorn with gevent for WSGI."""
 
 import os
-import sys
-import tempfile
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 from django.db import connection
 
 from tests.field.journey import test_journey, through_socket  # noqa: F401
-from tests.field.processes import free_ports, running
+from tests.field.processes import served
 
-ROOT = Path(__file__).parents[2]
 COMMANDS = {
     "uvicorn": ["uvicorn", "tests.field.serving:asgi", "--port={port}", "--log-level=error"],
     "gevent": [
@@ -26,18 +22,8 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def send(shape, transactional_db):
-    [port] = free_ports(1)
-    command = [part.format(port=port) for part in COMMANDS[os.environ["SERVER"]]]
-    path = os.pathsep.join([str(ROOT), *filter(None, sys.path)])
-    env = os.environ | {
-        "DJANGO_SETTINGS_MODULE": "tests.field.settings_servers",
-        "FIELD_DATABASE": connection.settings_dict["NAME"],
-        "PYTHONPATH": path,
-    }
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        running([sys.executable, "-m", *command], port, Path(folder), env),
-    ):
+    command, database = COMMANDS[os.environ["SERVER"]], connection.settings_dict["NAME"]
+    with served(command, "tests.field.settings_servers", database) as port:
         yield through_socket(shape, port)
 
 

@@ -1,12 +1,16 @@
 """Programs that a test starts on the loopback, and ends by their process id."""
 
 import contextlib
+import os
 import socket
 import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+ROOT = Path(__file__).parents[2]
 START_SECONDS = 30
 
 
@@ -33,6 +37,20 @@ def running(
     finally:
         process.terminate()
         process.wait(timeout=30)
+
+
+@contextlib.contextmanager
+def served(command: list[str], settings: str, database: str) -> Iterator[int]:
+    """Serve a project by a server of Python's, and give the port, ``{port}`` in ``command``."""
+    [port] = free_ports(1)
+    env = os.environ | {
+        "DJANGO_SETTINGS_MODULE": settings,
+        "FIELD_DATABASE": database,
+        "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)]),
+    }
+    filled = [sys.executable, "-m", *(part.format(port=port) for part in command)]
+    with tempfile.TemporaryDirectory() as folder, running(filled, port, Path(folder), env):
+        yield port
 
 
 def _wait_until_open(port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:

@@ -40,6 +40,7 @@ PROJECTS: list[tuple[str, dict[str, str]]] = [
     ("cache_down", {"CLIENT": "redis"}),
     ("cluster", {}),
     # Real servers.
+    ("asgi", {}),
     ("servers", {"SERVER": "gevent"}),
     ("servers", {"SERVER": "uvicorn"}),
 ]

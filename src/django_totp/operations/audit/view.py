@@ -2,11 +2,11 @@
 
 import inspect
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from functools import cached_property
 from itertools import islice
 from types import FunctionType
 from typing import Any
 
+from django.utils.functional import cached_property
 from django.utils.module_loading import import_string
 
 from . import code

@@ -1,11 +1,11 @@
 """The page of an enrollment, and the one that shows the codes that come of it."""
 
-from functools import cached_property
 from typing import Any
 from urllib.parse import quote
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.functional import cached_property
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_variables
