@@ -14,7 +14,7 @@ if sys.version_info < (3, 11):
 endef
 export CHECK_PYTHON
 
-.PHONY: test demo lint matrix proof mutation clean
+.PHONY: test demo lint matrix proof mutation messages clean
 
 # The tests on each database that answers, and in the browser where there is one.
 test: .venv/test
@@ -43,6 +43,12 @@ proof: .venv/proof
 # Small changes of the code, each of which must fail a test: docs/mutation.md
 mutation: .venv/mutation
 	$(BIN)/python -m proof.mutation $(OPTIONS)
+
+# The catalogues of all languages, after a sentence has changed (needs GNU gettext).
+messages: .venv/test
+	cd src/django_totp && $(CURDIR)/$(BIN)/django-admin makemessages \
+		--all --no-wrap --no-obsolete --add-location=file
+	cd src/django_totp && $(CURDIR)/$(BIN)/django-admin compilemessages
 
 clean:
 	rm -rf .venv .nox build dist .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache

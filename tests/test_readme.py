@@ -162,7 +162,7 @@ page = browser.get("/account/two-factor/setup/?next=/admin/").content.decode()
 [secret] = re.findall('name="secret" value="([A-Z2-7]+)"', page)
 code = {"otp_code": pyotp.TOTP(secret).now(), "secret": secret}
 page = browser.post("/account/two-factor/setup/?next=/admin/", code).content.decode()
-print(len(re.findall("<li><code>", page)), "codes,", 'href="/admin/"' in page)
+print(len(re.findall("<li><code dir=", page)), "codes,", 'href="/admin/"' in page)
 print(browser.get("/admin/").status_code)
 Totp.objects.update(last_used_step=None)
 browser = Client()

@@ -14,6 +14,7 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import IntegrityError, models, router, transaction
 from django.db.models.signals import post_delete, pre_delete
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from .conf import conf
 from .encryption import made_at
@@ -63,7 +64,7 @@ class Totp(models.Model):
         related_name="totp",
     )
     secret_key = models.CharField(max_length=255)
-    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+    created_at = models.DateTimeField(pgettext_lazy("enrollment", "created at"), auto_now_add=True)
     confirmed_at = models.DateTimeField(_("confirmed at"), null=True, blank=True)
     last_verified_at = models.DateTimeField(_("last verified at"), null=True, blank=True)
     waiting_until = MomentField(null=True, blank=True)
@@ -313,7 +314,9 @@ class TrustedDevice(models.Model):
         on_delete=models.CASCADE,
         related_name="totp_devices",
     )
-    name = models.CharField(max_length=100, blank=True, default="", verbose_name=_("name"))
+    name = models.CharField(
+        max_length=100, blank=True, default="", verbose_name=pgettext_lazy("device", "name")
+    )
     series = models.CharField(max_length=64, unique=True, editable=False)
     digest = models.CharField(max_length=64, editable=False)
     fingerprint = models.CharField(max_length=64, editable=False)

@@ -89,7 +89,7 @@ def secret_on(response):
 
 
 def codes_on(response):
-    return re.findall(r"<code>([a-z0-9-]{19})</code>", response.content.decode())
+    return re.findall(r'<code dir="ltr">([a-z0-9-]{19})</code>', response.content.decode())
 
 
 class TestLogin:

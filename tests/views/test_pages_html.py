@@ -1,6 +1,5 @@
 """What the pages are made of: no script or style inside, every field labelled, all translatable."""
 
-import gettext
 import re
 from datetime import timedelta
 from html.parser import HTMLParser
@@ -16,7 +15,6 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.formats import date_format
-from django.utils.translation import trans_real
 
 import django_totp
 from django_totp import challenges, devices
@@ -29,6 +27,7 @@ from django_totp.moments import whole_minute
 from django_totp.totp import disable_totp
 from django_totp.users import email_field
 from tests.browsing import LOGIN, PASSWORD, SETUP, VERIFY, Browser, age_enrollment
+from tests.capitals import speak_in_capitals
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.session_urls")]
 
@@ -68,28 +67,6 @@ class Reader(HTMLParser):
 
     def all(self, *tags: str) -> list[dict[str, Any]]:
         return [attributes for tag, attributes in self.elements if tag in tags]
-
-
-class Upper(gettext.NullTranslations):
-    """A language in which everything is said in capital letters."""
-
-    domain = "django"
-
-    def gettext(self, message: str) -> str:
-        message = message.rpartition("\x04")[2]  # without the context
-        # but for what is filled in
-        return "".join(
-            part if part.startswith(("%", "{")) else part.upper()
-            for part in re.split(r"(%(?:\(\w+\))?[a-z]|\{\w*\})", message)
-        )
-
-    def ngettext(self, one: str, many: str, number: int) -> str:
-        return self.gettext(one if number == 1 else many)
-
-    def language(self) -> str:
-        return "en"
-
-    to_language = language
 
 
 SCREENS: dict[str, Any] = {}
@@ -560,7 +537,7 @@ class TestEveryScreen:
             assert re.search(rf"Try again in {wait} seconds?\.", " ".join(page.texts))
 
     def test_all_is_translated(self, shown, name, person, monkeypatch):
-        monkeypatch.setattr(trans_real._active, "value", Upper(), raising=False)
+        speak_in_capitals(monkeypatch)
         page = Reader(html(shown(name)))
         # what the project or the person has named
         field = person.user._meta.get_field(person.user.USERNAME_FIELD).verbose_name

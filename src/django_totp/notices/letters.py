@@ -12,7 +12,7 @@ from django.core.mail import EmailMultiAlternatives
 from django.template.exceptions import TemplateDoesNotExist
 from django.template.loader import get_template
 from django.utils import translation
-from django.utils.translation import gettext
+from django.utils.translation import gettext, pgettext
 from django.views.decorators.debug import sensitive_variables
 
 from django_totp import events
@@ -149,7 +149,7 @@ def _shown(told: Occasion) -> dict[str, Any]:
 
 def _details(told: Occasion) -> Iterator[tuple[str, str]]:
     yield gettext("Account"), _line(name_of(told.user))
-    yield gettext("Time"), in_words(told.at)
+    yield pgettext("mail", "Time"), in_words(told.at)
     yield gettext("Address"), addresses_in(told.address)
     yield gettext("Browser"), "" if told.agent is None else described(told.agent)
 

@@ -10,6 +10,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from django_totp.adoption import has_codes
 from django_totp.attempts import read_enrolled
@@ -26,7 +27,7 @@ NEVER = datetime(9999, 1, 1, tzinfo=UTC)
 class State(models.TextChoices):
     """What an enrollment is. One that waits is enabled or pending as well."""
 
-    ENABLED = "enabled", _("Enabled")
+    ENABLED = "enabled", pgettext_lazy("enrollment", "Enabled")
     PENDING = "pending", _("Pending")
     EXPIRED = "expired", _("Expired")
     WAITING = "waiting", _("Waiting")
