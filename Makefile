@@ -14,7 +14,7 @@ if sys.version_info < (3, 11):
 endef
 export CHECK_PYTHON
 
-.PHONY: test demo lint matrix proof mutation messages clean
+.PHONY: test demo lint matrix proof mutation dist messages clean
 
 # The tests on each database that answers, and in the browser where there is one.
 test: .venv/test
@@ -44,6 +44,13 @@ proof: .venv/proof
 mutation: .venv/mutation
 	$(BIN)/python -m proof.mutation $(OPTIONS)
 
+# The wheel and the sdist, checked: what a release uploads. See CONTRIBUTING.md.
+dist: .venv/dist
+	rm -rf dist
+	$(BIN)/python -m build --quiet
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/python tests/distributions.py dist
+
 # The catalogues of all languages, after a sentence has changed (needs GNU gettext).
 messages: .venv/test
 	cd src/django_totp && $(CURDIR)/$(BIN)/django-admin makemessages \
@@ -61,7 +68,8 @@ clean:
 .venv/matrix: GROUPS = --group matrix
 .venv/proof: GROUPS = --group proof
 .venv/mutation: GROUPS = --group mutation
-.venv/test .venv/demo .venv/lint .venv/matrix .venv/proof .venv/mutation: pyproject.toml | .venv
+.venv/dist: GROUPS = --group dist
+.venv/test .venv/demo .venv/lint .venv/matrix .venv/proof .venv/mutation .venv/dist: pyproject.toml | .venv
 	@echo "Installing what 'make $(@F)' needs into .venv. This may take a minute ..."
 	$(BIN)/python -m pip install --quiet --editable . $(GROUPS)
 	touch $@

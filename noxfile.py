@@ -116,10 +116,12 @@ def imports(session: nox.Session) -> None:
 def wheel(session: nox.Session) -> None:
     """Build the distributions and hold the wheel to the contract, far from the checkout."""
     checkout = Path.cwd()
-    session.install("build", *group("test"))
+    session.install(*group("dist", "test"))
     with tempfile.TemporaryDirectory() as directory:
         elsewhere = Path(directory)
         session.run("python", "-m", "build", "--outdir", directory)
+        session.run("twine", "check", "--strict", *map(str, elsewhere.iterdir()))
+        session.run("python", "tests/distributions.py", directory)
         session.install("--force-reinstall", "--no-deps", *map(str, elsewhere.glob("*.whl")))
         shutil.copy(checkout / "pyproject.toml", elsewhere)
         shutil.copytree(checkout / "tests", elsewhere / "tests")
