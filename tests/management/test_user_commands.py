@@ -6,6 +6,9 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.core.management import CommandError, call_command
 
+from django_totp.models import Totp
+from tests.capitals import speak_in_capitals
+
 OF_ENROLLMENTS = [["totp_status"], ["totp_reset", "--yes"], ["totp_unlock"]]
 COMMANDS = [
     *OF_ENROLLMENTS,
@@ -44,6 +47,19 @@ def test_a_user_without_an_enrollment(run, command, user):
     with pytest.raises(CommandError, match="does not have an associated TOTP secret") as caught:
         run(*command, user.get_username())
     assert caught.value.returncode == 1
+
+
+def test_they_speak_english(run, command, enrolled_user, monkeypatch):
+    name = enrolled_user.get_username()
+    speak_in_capitals(monkeypatch)
+    said = run(*command, name).replace(name, "")
+    assert said != said.upper()
+    with pytest.raises(CommandError, match="No single user has the primary key 'x'"):
+        run(*command, "--pk", "x")
+    Totp.objects.all().delete()
+    if command in OF_ENROLLMENTS:
+        with pytest.raises(CommandError, match="does not have an associated TOTP secret"):
+            run(*command, name)
 
 
 @pytest.mark.parametrize("who", [[], ["ada@example.com", "--pk", "1"]])

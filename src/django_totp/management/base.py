@@ -8,6 +8,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connections
+from django.utils import translation
 from django.utils.timezone import is_aware, localtime
 
 from django_totp.exceptions import TotpError, TotpNotEnrolled
@@ -20,7 +21,15 @@ CHANGED = (
 )
 
 
-class DatabaseCommand(BaseCommand):
+class EnglishCommand(BaseCommand):
+    """A command that speaks English in every project: for logs, scripts and whoever helps."""
+
+    def execute(self, *args: Any, **options: Any) -> str | None:
+        with translation.override(None):
+            return super().execute(*args, **options)
+
+
+class DatabaseCommand(EnglishCommand):
     """A command that works on the database which the routers name, or on another."""
 
     requires_system_checks = ()  # as changepassword: help must not wait for a perfect project
@@ -37,7 +46,8 @@ class DatabaseCommand(BaseCommand):
         try:
             return super().execute(*args, **options)
         except TotpError as error:
-            raise CommandError(str(error)) from error
+            with translation.override(None):
+                raise CommandError(str(error)) from error
 
 
 class UserCommand(DatabaseCommand):

@@ -1,12 +1,13 @@
 import json
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
+from django_totp.management.base import EnglishCommand
 from django_totp.operations.audit import Finding, side_doors, stale_allowances
 
 
-class Command(BaseCommand):
+class Command(EnglishCommand):
     help = (
         "List the URLs of this project that give a session or a token and never ask for the "
         "second factor. Each comes with the view, the reason and what to do. The exit status is "

@@ -1,10 +1,11 @@
 import argparse
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.db import connections, reset_queries
 from django.utils.text import capfirst
 
+from django_totp.management.base import EnglishCommand
 from django_totp.management.progress import Progress
 from django_totp.operations.reencryption import BATCH_SIZE, Tally, reencrypt
 
@@ -15,7 +16,7 @@ WAY_OUT = (
 )
 
 
-class Command(BaseCommand):
+class Command(EnglishCommand):
     help = (
         "Move secrets and backup codes to the first key, TOTP_ENCRYPTION_KEY, so that those in "
         "TOTP_ENCRYPTION_KEY_FALLBACKS can go. Logins go on meanwhile. It may be interrupted, "
