@@ -33,6 +33,7 @@ PROJECTS: list[tuple[str, dict[str, str]]] = [
     # Between us and the database.
     ("cacheops", {}),
     ("pgbouncer", {}),
+    ("serializable", {}),
     # Caches that are down, and one that is many.
     ("cache_down", {"CLIENT": "django-redis"}),
     ("cache_down", {"CLIENT": "pymemcache"}),
