@@ -14,7 +14,7 @@ if sys.version_info < (3, 11):
 endef
 export CHECK_PYTHON
 
-.PHONY: test demo lint matrix proof mutation clean
+.PHONY: test demo lint docs matrix proof mutation clean
 
 # The tests on each database that answers, and in the browser where there is one.
 test: .venv/test
@@ -32,6 +32,10 @@ lint: .venv/lint
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
+# The docs as a site, in site/. To read it while you write: .venv/bin/mkdocs serve
+docs: .venv/docs
+	$(BIN)/mkdocs build --strict --clean
+
 # All versions of Python, Django and the rest that are promised.
 matrix: .venv/matrix
 	$(BIN)/nox
@@ -45,17 +49,18 @@ mutation: .venv/mutation
 	$(BIN)/python -m proof.mutation $(OPTIONS)
 
 clean:
-	rm -rf .venv .nox build dist .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .nox build dist site .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 # The stamp of a dependency group: made again when pyproject.toml changes.
 .venv/test: GROUPS = --group test --group browser
 .venv/demo: GROUPS = --group demo
 .venv/lint: GROUPS = --group lint
+.venv/docs: GROUPS = --group docs
 .venv/matrix: GROUPS = --group matrix
 .venv/proof: GROUPS = --group proof
 .venv/mutation: GROUPS = --group mutation
-.venv/test .venv/demo .venv/lint .venv/matrix .venv/proof .venv/mutation: pyproject.toml | .venv
+.venv/test .venv/demo .venv/lint .venv/docs .venv/matrix .venv/proof .venv/mutation: pyproject.toml | .venv
 	@echo "Installing what 'make $(@F)' needs into .venv. This may take a minute ..."
 	$(BIN)/python -m pip install --quiet --editable . $(GROUPS)
 	touch $@
