@@ -228,6 +228,11 @@ def test_the_steps_of_an_existing_project(project: Path) -> None:
     ]
     assert "in grace" in scratch.run(project, f"{key}\n{report}")
 
+    [remove] = markdown.code(EXISTING["And back"].partition("for good, run")[2])[:1]
+    printed = scratch.run(project, f"{key}\n{remove}\npython manage.py showmigrations django_totp")
+    assert "[ ] 0001_initial" in printed
+    assert "[X]" not in printed
+
 
 def test_a_model_of_ones_own(project: Path) -> None:
     model, simplejwt, policy, required = markdown.blocks(CUSTOM, "python")
