@@ -14,7 +14,7 @@ if sys.version_info < (3, 11):
 endef
 export CHECK_PYTHON
 
-.PHONY: test demo lint matrix proof mutation dist messages clean
+.PHONY: test demo lint docs matrix proof mutation dist messages clean
 
 # The tests on each database that answers, and in the browser where there is one.
 test: .venv/test
@@ -31,6 +31,10 @@ lint: .venv/lint
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+
+# The docs as a site, in site/. To read it while you write: .venv/bin/mkdocs serve
+docs: .venv/docs
+	$(BIN)/mkdocs build --strict --clean
 
 # All versions of Python, Django and the rest that are promised.
 matrix: .venv/matrix
@@ -58,18 +62,19 @@ messages: .venv/test
 	cd src/django_totp && $(CURDIR)/$(BIN)/django-admin compilemessages
 
 clean:
-	rm -rf .venv .nox build dist .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .nox build dist site .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 # The stamp of a dependency group: made again when pyproject.toml changes.
 .venv/test: GROUPS = --group test --group browser
 .venv/demo: GROUPS = --group demo
 .venv/lint: GROUPS = --group lint
+.venv/docs: GROUPS = --group docs
 .venv/matrix: GROUPS = --group matrix
 .venv/proof: GROUPS = --group proof
 .venv/mutation: GROUPS = --group mutation
 .venv/dist: GROUPS = --group dist
-.venv/test .venv/demo .venv/lint .venv/matrix .venv/proof .venv/mutation .venv/dist: pyproject.toml | .venv
+.venv/test .venv/demo .venv/lint .venv/docs .venv/matrix .venv/proof .venv/mutation .venv/dist: pyproject.toml | .venv
 	@echo "Installing what 'make $(@F)' needs into .venv. This may take a minute ..."
 	$(BIN)/python -m pip install --quiet --editable . $(GROUPS)
 	touch $@

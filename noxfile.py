@@ -99,6 +99,13 @@ def lint(session: nox.Session) -> None:
 
 
 @nox.session(python=NEWEST)
+def docs(session: nox.Session) -> None:
+    """Build the site of the docs: no dead link, no page that nothing leads to, no foreign host."""
+    session.install(*group("docs"))
+    session.run("mkdocs", "build", "--strict", "--site-dir", session.create_tmp())
+
+
+@nox.session(python=NEWEST)
 def types(session: nox.Session) -> None:
     """Check the annotations of the package."""
     session.install("--editable", ".", *group("lint"))

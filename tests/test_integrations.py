@@ -204,6 +204,7 @@ class TestDjango:
         ("keys", {"KEY": "Child"}),
         ("names", {}),
         ("bare", {}),
+        ("docs_databases", {}),
         ("related", {}),
         ("routed", {}),
     ],

@@ -2,13 +2,17 @@
 
 import pytest
 from django.contrib.auth import get_user_model
-from django.core.management import call_command
+from django.core.management import call_command, execute_from_command_line
 from django.db import connection
 from django_tenants.utils import schema_context
+from rest_framework.views import APIView
 
+from tests import markdown
 from tests.field.journey import Person, through_test_client, walk
 from tests.field.tenants.models import Company, Domain
 
+PAGE = markdown.read("docs/tenants.md")
+CompanySerializer = markdown.run(markdown.blocks(PAGE, "python")[3])["CompanySerializer"]
 pytestmark = pytest.mark.django_db(transaction=True)
 NAMES = ["red", "blue"]
 
@@ -56,3 +60,26 @@ def test_limits_are_a_companys_own(settings, persons):
     body = {"username": "ada", "password": red.password}
     red.refused(red.send("jwt-create", body), 429, "throttled")
     assert blue.first_step().status == 200
+
+
+def test_a_token_opens_nothing_next_door(persons, simplejwt, monkeypatch):
+    """With the two classes of docs/tenants.md. Without them it does."""
+    red, blue = persons
+    token = {"Authorization": f"Bearer {red.first_step().body['access']}"}
+    assert blue.send("totp-status", **token).status == 200
+    simplejwt(TOKEN_OBTAIN_SERIALIZER=f"{__name__}.CompanySerializer")
+    names = markdown.run(markdown.blocks(PAGE, "python")[2])
+    monkeypatch.setattr(APIView, "authentication_classes", [names["CompanyAuthentication"]])
+    token = {"Authorization": f"Bearer {red.first_step().body['access']}"}
+    assert red.send("totp-status", **token).status == 200
+    assert blue.send("totp-status", **token).status == 401
+
+
+def test_the_commands_of_the_page(persons, capsys):
+    red, _ = persons
+    red.enroll()
+    for line in markdown.blocks(PAGE, "text")[0].splitlines():
+        execute_from_command_line(line.split()[1:])
+    told = capsys.readouterr().out
+    assert "enabled" in told
+    assert "percent enabled" in told

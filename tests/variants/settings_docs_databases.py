@@ -1,0 +1,16 @@
+"""The router of docs/several-databases.md: users and all that is theirs in another database."""
+
+from tests import markdown
+from tests.settings import *  # noqa: F403
+
+[ROUTER] = markdown.blocks(
+    markdown.sections(markdown.read("docs/several-databases.md"), 2)[
+        "Users in a database of their own"
+    ],
+    "python",
+)[:1]
+AccountsRouter = markdown.run(ROUTER)["AccountsRouter"]
+
+_SQLITE = {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}
+DATABASES = {"default": _SQLITE, "accounts": {**_SQLITE, "TEST": {"DEPENDENCIES": []}}}
+DATABASE_ROUTERS = ["tests.variants.settings_docs_databases.AccountsRouter"]
