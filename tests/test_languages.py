@@ -42,6 +42,7 @@ KEYWORDS = {
 }
 HOLE = re.compile(r"%\(\w+\)[a-z]|%%|\{\w*\}")
 NUMBERS = {"%(count)d", "%(counter)s", "%(left)d", "%(seconds)d"}
+MISSPELT = {("id", "User inactive or deleted.")}  # by them: "akfif"
 GLOSSARY = tomllib.loads(markdown.read("docs/glossary.toml"))
 TERMS = list(GLOSSARY["de"])
 
@@ -157,7 +158,8 @@ class TestCatalogue:
         """Catalogues are one in the end: ours must not change a word in the admin of others."""
         for (context, text), message in ours(language).items():
             said = {} if context else of_others(language).get(text, {})
-            assert not said or message.string in said, text
+            if (language, text) not in MISSPELT:
+                assert not said or message.string in said, text
 
     @pytest.mark.parametrize("term", TERMS)
     def test_a_term_is_the_same_everywhere(self, language, term):
