@@ -12,6 +12,7 @@ from typing import Any
 import pyotp
 import pytest
 from django.core.management import call_command
+from rest_framework_simplejwt.tokens import RefreshToken
 
 from django_totp.models import Totp
 from django_totp.operations.importers import SOURCES
@@ -121,6 +122,19 @@ def test_twice_is_once_and_a_dry_run_says_what_the_real_one_will(
     before = list(Totp.objects.order_by("pk").values())
     assert "apps of 0 users.\nLeft alone, since their users are enrolled here: 3 (" in run(source)
     assert list(Totp.objects.order_by("pk").values()) == before
+
+
+def test_who_was_logged_in_by_the_password_owes_a_code(source, moving, phone, enroll):
+    moving.keep(moving.first_step())
+    unknown = str(RefreshToken.for_user(moving.user))  # as a view of the project makes them
+    secret = enroll(moving.user, phone.code)
+    phone.wait(2)
+    run(source)
+    for token in (moving.refresh, unknown):
+        answer = moving.send("jwt-refresh", {"refresh": token})
+        moving.refused(answer, 401, "second_factor_required")
+    phone.wait(2)
+    moving.keep(moving.send("jwt-step-up", {"refresh": unknown, "otp_code": phone.code(secret)}))
 
 
 def test_who_has_not_finished_enrolling_there_is_not_taken(source, moving, begin):

@@ -9,7 +9,6 @@ from typing import Any
 
 from cryptography.fernet import InvalidToken
 from django.db import router
-from django.db.models import Count, Q
 from django.views.decorators.debug import sensitive_variables
 
 from django_totp import events, oath, spelling
@@ -19,10 +18,9 @@ from django_totp.models import Totp, fetch
 from django_totp.moments import past
 from django_totp.users import name_of, username_of
 
-from .support import State, in_state
+from .support import State, count_codes, in_state
 
 BATCH_SIZE = 1000
-UNUSED = Count("backup_codes", filter=Q(backup_codes__is_used=False))
 
 
 @dataclass
@@ -39,24 +37,27 @@ class Export:
     def __iter__(self) -> Iterator[str]:
         """Yield a line of JSON for each enrollment. Raise ImproperlyConfigured."""
         events.record("exported", None, None, level=logging.WARNING)
-        for totp in self._rows():
-            try:
-                yield _line(totp)
-            except InvalidToken:
-                self.unreadable.append(totp.pk)
-
-    def _rows(self) -> Iterator[Any]:
         using = self.using or router.db_for_write(Totp)
-        rows = Totp.objects.using(using).filter(in_state(State.ENABLED)).order_by("pk")
-        rows = rows.select_related("user").annotate(codes_left=UNUSED)
-        batch = list(fetch(rows[:BATCH_SIZE]))
-        while batch:
-            yield from batch
-            batch = list(fetch(rows.filter(pk__gt=batch[-1].pk)[:BATCH_SIZE]))
+        for batch in _batches(using):
+            codes = count_codes(batch, using=using)
+            for totp in batch:
+                try:
+                    yield _line(totp, codes[totp.pk].left)
+                except InvalidToken:
+                    self.unreadable.append(totp.pk)
+
+
+def _batches(using: str) -> Iterator[list[Totp]]:
+    rows = Totp.objects.using(using).filter(in_state(State.ENABLED))
+    rows = rows.select_related("user").order_by("pk")
+    batch = list(fetch(rows[:BATCH_SIZE]))
+    while batch:
+        yield batch
+        batch = list(fetch(rows.filter(pk__gt=batch[-1].pk)[:BATCH_SIZE]))
 
 
 @sensitive_variables("uri", "facts")
-def _line(totp: Any) -> str:
+def _line(totp: Totp, codes_left: int) -> str:
     """Return an enrollment as JSON. Raise InvalidToken."""
     confirmed_at = past(totp.confirmed_at or totp.created_at)  # that of 1.1.x has only this
     facts = {
@@ -64,13 +65,13 @@ def _line(totp: Any) -> str:
         "pk": _plain(totp.user.pk),
         "otpauth_uri": _uri(totp),
         "confirmed_at": confirmed_at.astimezone(UTC).isoformat(),
-        "backup_codes_left": totp.codes_left,
+        "backup_codes_left": codes_left,
     }
     return json.dumps(facts, ensure_ascii=False)
 
 
 @sensitive_variables("secret")
-def _uri(totp: Any) -> str:
+def _uri(totp: Totp) -> str:
     return oath.provisioning_uri(
         spelling.secret(decrypt(totp.secret_key)),
         account=name_of(totp.user),

@@ -102,11 +102,11 @@ class Source(ABC):
             devices = list(rows)
             yield sorted(devices, key=self.used, reverse=True) if devices[1:] else devices
 
-    def users(self, owners: Iterable[Any]) -> dict[Any, AbstractBaseUser]:
-        """Return the users that ``owners`` name, by that name."""
+    def users(self, owners: Iterable[Any], using: str) -> dict[Any, AbstractBaseUser]:
+        """Return the users that ``owners`` name, by that name, in the database ``using``."""
         model: Any = get_user_model()
         named = {f"{self.user_key}__in": list(owners)}
-        rows = model._default_manager.using(self.using).filter(**named)
+        rows = model._default_manager.using(using).filter(**named)
         found = fetch(rows.only(*_read_of(model, self.user_key)))
         return {getattr(user, self.user_key): user for user in found}
 

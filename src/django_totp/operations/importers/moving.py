@@ -21,6 +21,7 @@ from django_totp.models import Moved, Totp, fetch
 from django_totp.users import is_active
 
 from .base import Device, Source, Unreadable, Unsupported
+from .inserts import insert
 from .tally import Tally
 
 LONGEST_TOKEN = 255  # of Totp.secret_key
@@ -60,7 +61,7 @@ class Mover:
 
     def _moves(self, people: list[list[Any]]) -> Iterator[Move]:
         owners = [getattr(devices[0], self.source.owner) for devices in people]
-        users = self.source.users(owners)
+        users = self.source.users(owners, self.using)
         enrollments = self._enrollments(user.pk for user in users.values())
         for owner, devices in zip(owners, people, strict=True):
             user = users.get(owner)
@@ -126,29 +127,29 @@ class Mover:
 
     def _inserted(self, moves: list[Move], now: datetime) -> Iterator[Move]:
         """Insert a row for each of ``moves``, and yield those that were not too late."""
-        rows = [Totp(user_id=move.user.pk, confirmed_at=now, **move.columns) for move in moves]
-        if not _is_watched() and self._insert_all(rows):
+        if not moves or (not _is_watched() and self._insert_all(moves, now)):
             yield from moves
             return
-        for move, row in zip(moves, rows, strict=True):
-            if self._insert(row):
+        for move in moves:
+            if self._insert(move, now):
                 yield move
             else:
                 self.tally.add("moved", [move.pk])
 
     @retried
-    def _insert_all(self, rows: list[Totp]) -> bool:
-        """Insert all of ``rows``, or none if one is in the way, and return whether."""
+    def _insert_all(self, moves: list[Move], now: datetime) -> bool:
+        """Insert all of ``moves``, or none if one is in the way, and return whether."""
         try:
             with transaction.atomic(using=self.using):
-                Totp.objects.using(self.using).bulk_create(rows)
+                insert({move.user.pk: move.columns for move in moves}, now, self.using)
         except IntegrityError:
             return False
         return True
 
     @retried
-    def _insert(self, row: Totp) -> bool:
-        """Insert ``row``, as the ORM does where others watch, and return whether it could."""
+    def _insert(self, move: Move, now: datetime) -> bool:
+        """Insert one, as the ORM does where others watch, and return whether it could."""
+        row = Totp(user_id=move.user.pk, confirmed_at=now, **move.columns)
         try:
             with transaction.atomic(using=self.using):
                 row.save(using=self.using, force_insert=True)
