@@ -19,10 +19,11 @@ from django.utils import timezone
 
 from django_totp.auth import is_totp_enabled
 from django_totp.encryption import decrypt, encrypt
-from django_totp.models import BackupCode, Totp
+from django_totp.models import BackupCode, Event, Totp
 from django_totp.operations import importers
 from django_totp.operations.importers import SOURCES, SourceMissing, base, import_factors, moving
 from django_totp.totp import confirm_totp_setup, start_totp_setup, verify_totp_code
+from django_totp.trail import DatabaseHandler
 from tests.former import models as former
 
 pytestmark = pytest.mark.django_db
@@ -305,6 +306,17 @@ class TestHowItIsWritten:
         assert len(records) == 7
         assert {(one.reason, one.method, one.actor_pk) for one in records} == {("otp", "totp", "")}
         assert SECRET not in caplog.text
+
+    def test_events_that_are_kept_in_a_table(self, crowd, caplog):
+        handler = DatabaseHandler()
+        logging.getLogger("django_totp").addHandler(handler)
+        try:
+            with caplog.at_level(logging.INFO, logger="django_totp"):
+                run(batch_size=3)
+        finally:
+            logging.getLogger("django_totp").removeHandler(handler)
+        rows = Event.objects.values_list("event", "user_pk", "actor_pk", "method", "reason")
+        assert set(rows) == {("imported", str(user.pk), "", "totp", "otp") for user in crowd}
 
     def test_a_database_that_is_named(self, crowd):
         assert run(using="default")[0] == 7

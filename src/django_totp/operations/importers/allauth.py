@@ -17,6 +17,10 @@ class Allauth(Source):
     columns = ("data", "last_used_at")
     codes = ("mfa.Authenticator", Q(type="recovery_codes"))
 
+    def __init__(self, using: str | None = None) -> None:
+        super().__init__(using)
+        self.decrypt = import_string("allauth.mfa.utils.decrypt")
+
     def condition(self) -> Q:
         return Q(type="totp")
 
@@ -28,6 +32,6 @@ class Allauth(Source):
         return getattr(settings, "MFA_TOTP_TOLERANCE", 0)
 
     def device(self, row: Any) -> Device:
-        secret = import_string("allauth.mfa.utils.decrypt")(row.data["secret"])
+        secret = self.decrypt(row.data["secret"])
         digits = getattr(settings, "MFA_TOTP_DIGITS", 6)
         return Device(secret, digits, getattr(settings, "MFA_TOTP_PERIOD", 30))

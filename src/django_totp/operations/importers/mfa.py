@@ -16,6 +16,10 @@ class Mfa(Source):
     columns = ("data", "last_used_at")
     codes = ("django_mfa.Authenticator", Q(type="recovery_codes"))
 
+    def __init__(self, using: str | None = None) -> None:
+        super().__init__(using)
+        self.decrypt = import_string("django_mfa.crypto.decrypt")
+
     def condition(self) -> Q:
         return Q(type="totp")
 
@@ -23,5 +27,5 @@ class Mfa(Source):
         return moment(row.last_used_at)
 
     def device(self, row: Any) -> Device:
-        secret = import_string("django_mfa.crypto.decrypt")(row.data["secret"])
+        secret = self.decrypt(row.data["secret"])
         return Device(secret, step=row.data.get("last_verified_counter"))

@@ -122,8 +122,9 @@ class Mover:
         new = [move for move in moves if not move.old]
         written = [*self._inserted(new, now), *self._replaced(moves, now)]
         self.tally.imported += len(written)
-        for move in written:
-            events.record("imported", move.user, None, method="totp", reason=self.name)
+        with transaction.atomic(using=self.using):  # else the trail waits for the disk each time
+            for move in written:
+                events.record("imported", move.user, None, method="totp", reason=self.name)
 
     def _inserted(self, moves: list[Move], now: datetime) -> Iterator[Move]:
         """Insert a row for each of ``moves``, and yield those that were not too late."""
