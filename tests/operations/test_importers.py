@@ -284,6 +284,20 @@ class TestHowItIsWritten:
         assert (imported, len(named["moved"])) == (6, 1)
         assert enrollment(crowd[4]).secret_key == "theirs"
 
+    def test_who_comes_twice_in_a_batch_is_one(self, user, monkeypatch):
+        """As where a database takes two names for one, and so mixes their rows."""
+        rows = [device(user, last_t=STEP), device(user)]
+        people = type(SOURCES["otp"]()).people
+
+        def mixed(self, size):
+            for [one, other] in people(self, size):
+                yield [one]
+                yield [other]
+
+        monkeypatch.setattr(SOURCES["otp"], "people", mixed)
+        assert run() == (1, {"moved": [rows[1].pk]})
+        assert enrollment(user).last_used_step == STEP
+
     def test_who_watches_is_told(self, crowd):
         told = []
 

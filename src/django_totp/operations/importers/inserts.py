@@ -14,10 +14,11 @@ from django.db import connections
 from django_totp.models import Totp
 
 NAMES = ("secret_key", "last_used_step", "digits", "period", "algorithm")  # what users differ in
+Row = tuple[Any, Mapping[str, Any]]  # the key of the user, and what the columns are to hold
 
 
-def insert(rows: Mapping[Any, Mapping[str, Any]], now: datetime, using: str) -> None:
-    """Insert the columns in ``rows``, by the key of the user, as enrollments confirmed ``now``.
+def insert(rows: Sequence[Row], now: datetime, using: str) -> None:
+    """Insert ``rows`` as enrollments that are confirmed ``now``.
 
     Raise IntegrityError if one of the users has an enrollment, or is not there.
     """
@@ -27,7 +28,7 @@ def insert(rows: Mapping[Any, Mapping[str, Any]], now: datetime, using: str) -> 
     same = [moment.get_db_prep_save(now, connection) for moment in moments]
     values = [
         (user.get_db_prep_save(pk, connection), *same, *(row[name] for name in NAMES))
-        for pk, row in rows.items()
+        for pk, row in rows
     ]
     columns = [field.column for field in fields] + [meta.get_field(name).column for name in NAMES]
     _insert(connection, meta.db_table, columns, values)

@@ -142,7 +142,7 @@ class Mover:
         """Insert all of ``moves``, or none if one is in the way, and return whether."""
         try:
             with transaction.atomic(using=self.using):
-                insert({move.user.pk: move.columns for move in moves}, now, self.using)
+                insert([(move.user.pk, move.columns) for move in moves], now, self.using)
         except IntegrityError:
             return False
         return True
