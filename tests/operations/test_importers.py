@@ -160,6 +160,12 @@ class TestWhomItIs:
         assert run() == (1, {"others": [rows[3].pk, rows[0].pk, rows[1].pk]})
         assert enrollment(user).last_used_step == STEP - 2
 
+    def test_steps_of_different_length(self, user):
+        other = device(user, last_t=STEP - 9)
+        device(user, step=60, last_t=STEP // 2 - 1)
+        assert run() == (1, {"others": [other.pk]})
+        assert enrollment(user).period == 60
+
     def test_the_first_good_one(self, user):
         good = device(user)
         bad = device(user, last_t=STEP, key="xy")
@@ -485,6 +491,9 @@ class TestSources:
     def test_drf_totp(self, user, make_user, settings):
         fields = {"otp_base32": f"fernet${encrypt(SECRET)}", "last_used_step": STEP - 1}
         former.TOTPAuth.objects.create(user_id=user.pk, **fields)
+        former.TOTPAuth.objects.create(
+            user_id=make_user("emmy").pk, otp_base32=SECRET, otp_verified=False
+        )
         plain = make_user("grace")
         former.TOTPAuth.objects.create(user_id=plain.pk, otp_base32=SECRET)
         bad = [
