@@ -27,6 +27,13 @@ MATRIX = [
 ]
 COVERED = {"5.2", "6.1"}  # what these run is counted: it takes twice the time
 
+# The packages that people may come from.
+SOURCES = [
+    name.removeprefix("import-")
+    for name in PYPROJECT["dependency-groups"]
+    if name.startswith("import-")
+]
+
 
 def group(*names: str) -> tuple[str, ...]:
     return nox.project.dependency_groups(PYPROJECT, *names)
@@ -81,6 +88,15 @@ def field(session: nox.Session) -> None:
     session.install("--editable", ".", *group("field"))
     session.run("python", "-m", "pip", "list", "--exclude-editable")
     session.run("python", "-m", "tests.run", "field")
+
+
+@nox.session(python="3.12")
+@nox.parametrize("source", SOURCES, ids=SOURCES)
+def importing(session: nox.Session, source: str) -> None:
+    """Let people enroll with another package, and log in here with the same app."""
+    session.install("--editable", ".", *versions("5.2"), *group(f"import-{source}"))
+    session.run("python", "-m", "pip", "list", "--exclude-editable")
+    session.run("python", "-m", "tests.run", f"importing-{source}")
 
 
 @nox.session(python=NEWEST)

@@ -47,11 +47,13 @@ class Project(NamedTuple):
 
     database: str
     keys: tuple[str, str]
+    apps: tuple[str, ...] = ()  # beside ours
 
     def set_up(self) -> None:
+        apps = ("django.contrib.auth", "django.contrib.contenttypes", "django_totp")
         settings.configure(
             DATABASES={"default": services.database() | {"NAME": self.database}},
-            INSTALLED_APPS=["django.contrib.auth", "django.contrib.contenttypes", "django_totp"],
+            INSTALLED_APPS=[*apps, *self.apps],
             SECRET_KEY="the same in all processes",
             TOTP_ENCRYPTION_KEY=self.keys[0],
             TOTP_ENCRYPTION_KEY_FALLBACKS=self.keys[1:],

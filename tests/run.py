@@ -5,7 +5,7 @@
 A run is named for the variables of ``tests/settings.py`` that it sets, like
 ``mariadb-email-redis``; ``browser`` is the one that drives Chromium, ``sidedoors`` the one that
 audits the login views of other packages, and ``field`` the one that puts this package into
-projects that are not ours.
+projects that are not ours. ``importing-otp``, and so on, moves people here from another package.
 """
 
 import os
@@ -13,6 +13,7 @@ import subprocess
 import sys
 
 from tests import services
+from tests.importing.sources import SOURCES
 
 RUNS = ["sqlite-stock", "postgresql-email", "mariadb-stock", "browser"]
 SUBSTITUTES = {"postgresql-email": "sqlite-email"}  # this user model is never left out
@@ -21,8 +22,9 @@ VARIABLES = {
     "USER_MODEL": {"stock", "email"},
     "CACHE": {"locmem", "redis"},
     "TOKENS": {"plain", "blacklist"},
+    "SOURCE": set(SOURCES),
 }
-FOLDERS = {"browser", "field", "sidedoors"}
+FOLDERS = {"browser", "field", "importing", "sidedoors"}
 KNOWN = FOLDERS.union(*VARIABLES.values())
 PARALLEL = ["--numprocesses=auto", "--maxprocesses=4", "--dist=worksteal"]
 
@@ -53,8 +55,10 @@ def _selection(run: str, *, is_first: bool) -> list[str]:
     """Return the options of pytest that select tests. Slow ones run once: no database is theirs."""
     if run == "browser":
         return ["tests/browser"]
-    if run in FOLDERS:
-        return [f"tests/{run}", "-m", "not browser"]
+    folder = run.partition("-")[0]
+    if folder in FOLDERS:
+        settings = ["--ds=tests.importing.settings_base"] if folder == "importing" else []
+        return [f"tests/{folder}", *settings, "-m", "not browser"]
     return ["-m", "not browser" if is_first else "not browser and not slow"]
 
 

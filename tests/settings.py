@@ -23,6 +23,7 @@ INSTALLED_APPS = [
     "rest_framework",
     "drf_spectacular",
     "django_totp",
+    "tests.former",
 ]
 if os.environ.get("USER_MODEL", "stock") == "email":
     INSTALLED_APPS += ["tests.users"]

@@ -10,6 +10,7 @@ import tomllib
 from collections.abc import Callable
 from contextlib import suppress
 from importlib import import_module
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +97,8 @@ def test_commands_can_be_run(page: Path, line: str) -> None:
 
 
 def _check_manage(arguments: list[str]) -> None:
-    script, name, *options = arguments
+    command = takewhile(lambda argument: argument != ">", arguments)  # a file
+    script, name, *options = command
     assert script == "manage.py"
     if "--database" in options:  # the project of a page may have another than this one
         options[options.index("--database") + 1] = "default"

@@ -46,6 +46,9 @@ from django_totp.encryption import decrypt, generate_fernet_key
 from django_totp.exceptions import ReauthenticationRequired
 from django_totp.factor import Confirmation, Recovery, Succession, TotpGuess
 from django_totp.models import Totp, TrustedDevice
+from django_totp.operations import importers
+from django_totp.operations.export import Export
+from django_totp.operations.importers import SOURCES
 from django_totp.operations.support import end_exemption, exempt
 from django_totp.reauthentication import reauthenticate
 from django_totp.totp import (
@@ -57,6 +60,7 @@ from django_totp.totp import (
 )
 from django_totp.users import email_field
 from tests import markdown
+from tests.former.models import TABLES, TOTPDevice
 
 SOURCE = Path(django_totp.__file__).parent
 
@@ -225,6 +229,20 @@ def _live(user: AbstractBaseUser) -> None:
     exempt(user, date.max, reason="")
     end_exemption(user)
     disable_totp(user)
+    _move(user)
+
+
+def _move(user: AbstractBaseUser) -> None:
+    """Come from each source, and leave again."""
+    TOTPDevice.objects.create(user_id=user.pk, key="ab" * 20)
+    with (
+        mock.patch.dict(SOURCES, dict.fromkeys(SOURCES, SOURCES["otp"])),
+        mock.patch.object(importers.base, "_model", TABLES.__getitem__),
+    ):
+        for source in SOURCES:
+            assert [tally.imported for tally in importers.import_factors(source)] == [0, 1]
+            assert len(list(Export())) == 1
+            disable_totp(user)
 
 
 def _recover(user: AbstractBaseUser, app: pyotp.TOTP, backup_code: str) -> None:

@@ -145,6 +145,16 @@ def test_a_secret_that_is_no_base32_is_an_error():
         matching_step("1nv@lid!", "123456")
 
 
+@pytest.mark.parametrize("secret", [*SECRETS.values(), "ab cd-2222==", "AE"])
+def test_what_is_a_secret(secret):
+    assert oath.is_secret(secret)
+
+
+@pytest.mark.parametrize("secret", ["", "=", " ", "A", "ABC1", "0189", "é"])
+def test_what_is_none(secret):
+    assert not oath.is_secret(secret)
+
+
 def test_generated_secrets_have_160_bits_and_differ():
     made = {oath.generate_secret() for _ in range(100)}
     assert len(made) == 100

@@ -48,6 +48,8 @@ EVENTS = (  # what ``record`` tells of, as docs/logging.md explains it
     "device_removed",
     "exempted",
     "exemption_ended",
+    "imported",
+    "exported",
 )
 
 

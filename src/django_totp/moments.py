@@ -9,6 +9,7 @@ from django.utils import formats, timezone
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
+AS_DATETIME: Any = models.DateTimeField()  # which reads what people write
 CLOCK_SKEW = timedelta(seconds=5)  # by which the clocks of one project's servers may differ
 
 
@@ -30,7 +31,7 @@ class MomentField(models.Field):  # type: ignore[type-arg]  # no generic at run 
         return None if value is None else EPOCH + value * MICROSECOND
 
     def to_python(self, value: Any) -> datetime | None:
-        moment = models.DateTimeField().to_python(value)
+        moment = AS_DATETIME.to_python(value)
         return moment and aware(moment)
 
     def value_to_string(self, obj: models.Model) -> str:

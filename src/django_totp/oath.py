@@ -40,6 +40,14 @@ def generate_secret() -> str:
     return pyotp.random_base32(SECRET_LENGTH)
 
 
+def is_secret(value: str) -> bool:
+    """Return whether ``value`` is a base32 secret that makes codes."""
+    try:
+        return bool(Hotp(spelling.secret(value)).byte_secret())
+    except ValueError:
+        return False
+
+
 def time_step(at: float, period: int) -> int:
     """Return the number of whole periods since the epoch (RFC 6238 section 4.2, T0 = 0)."""
     return int(at // period)

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser, OutputWrapper
 from django.db import connections
 from django.utils import translation
 from django.utils.timezone import is_aware, localtime
@@ -49,6 +49,16 @@ class DatabaseCommand(EnglishCommand):
             with translation.override(None):
                 raise CommandError(str(error)) from error
 
+    def printable(self, text: str) -> str:
+        """Return ``text`` as the terminal can show it, and takes it for nothing else."""
+        out = getattr(self.stdout, "_out", self.stdout)  # before 5.1 Django's wrapper has none
+        return printable(text, getattr(out, "encoding", None) or "utf-8")
+
+    def say(self, text: str, options: dict[str, Any]) -> None:
+        """Write ``text`` unless ``--verbosity 0`` asks for silence."""
+        if options["verbosity"] > 0:
+            self.stdout.write(text)
+
 
 class UserCommand(DatabaseCommand):
     """A command about one user, whom it finds by USERNAME_FIELD or by primary key."""
@@ -67,11 +77,6 @@ class UserCommand(DatabaseCommand):
         """Return what ``user`` is called, as text that a terminal takes for nothing else."""
         return self.printable(name_of(user))
 
-    def printable(self, text: str) -> str:
-        """Return ``text`` as the terminal can show it, and takes it for nothing else."""
-        out = getattr(self.stdout, "_out", self.stdout)  # before 5.1 Django's wrapper has none
-        return printable(text, getattr(out, "encoding", None) or "utf-8")
-
     def add_reason(self, parser: CommandParser) -> None:
         parser.add_argument(
             "--reason", default="", help="Why, for the log. Do not put a secret here."
@@ -82,13 +87,8 @@ class UserCommand(DatabaseCommand):
 
     def confirm(self, question: str, options: dict[str, Any]) -> None:
         """Ask ``question``, unless ``--yes`` answers it. Raise CommandError if it is no yes."""
-        if not options["yes"] and not _confirms(question):
+        if not options["yes"] and not confirms(question):
             raise CommandError("Nothing was changed.")
-
-    def say(self, text: str, options: dict[str, Any]) -> None:
-        """Write ``text`` unless ``--verbosity 0`` asks for silence."""
-        if options["verbosity"] > 0:
-            self.stdout.write(text)
 
 
 class EnrollmentCommand(UserCommand):
@@ -115,9 +115,15 @@ class EnrollmentCommand(UserCommand):
         self.say(self.done.format(name=name), options)
 
 
-def _confirms(question: str) -> bool:
+def confirms(question: str, *, out: OutputWrapper | None = None) -> bool:
+    """Return whether somebody answers ``question`` with yes. It is written to ``out``, if given."""
+    prompt = f"{question} [y/N] "
+    if out is not None:
+        out.write(prompt, style_func=str, ending="")
+        out.flush()
+        prompt = ""
     try:
-        return input(f"{question} [y/N] ").strip().lower() in {"y", "yes"}
+        return input(prompt).strip().lower() in {"y", "yes"}
     except EOFError:
         return False
 

@@ -1,7 +1,7 @@
 """Many rows written in one go, each only if it still holds what was read, and without waiting.
 
 The ORM's ``bulk_update`` has no such guard, and its CASE expression costs many times what the
-encryption does (benchmarks/reencryption.py). So here is the only SQL of this package; the names
+encryption does (benchmarks/reencryption.py). So here is SQL, as in ``importers.inserts``; the names
 in it are those of our own models.
 """
 

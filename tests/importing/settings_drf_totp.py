@@ -1,0 +1,4 @@
+from tests.importing.settings_base import *  # noqa: F403
+from tests.importing.settings_base import INSTALLED_APPS as _APPS
+
+INSTALLED_APPS = [*_APPS, "drf_totp"]

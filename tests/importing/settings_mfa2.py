@@ -1,0 +1,6 @@
+from tests.importing.settings_base import *  # noqa: F403
+from tests.importing.settings_base import INSTALLED_APPS as _APPS
+
+INSTALLED_APPS = [*_APPS, "mfa"]
+MFA_UNALLOWED_METHODS = ()
+TOKEN_ISSUER_NAME = "Theirs"

@@ -1,0 +1,1 @@
+from tests.importing.settings_trench import *  # noqa: F403

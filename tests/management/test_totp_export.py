@@ -1,0 +1,205 @@
+"""``manage.py totp_export``: the lines, the question, and where they must not go."""
+
+import io
+import json
+import logging
+import os
+import subprocess
+import sys
+import tracemalloc
+from datetime import UTC, datetime
+
+import pyotp
+import pytest
+from cryptography.fernet import Fernet
+from django.core.management import CommandError, call_command
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from django_totp.backup_code_utils import verify_backup_code
+from django_totp.encryption import encrypt
+from django_totp.models import BackupCode, Totp
+from django_totp.operations import export
+from django_totp.operations.export import Export
+from tests.projects import ROOT
+
+pytestmark = pytest.mark.django_db
+
+CONFIRMED = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def run(*arguments, out=None, err=None, **options):
+    """Return what the command writes, line by line."""
+    out, err = out or io.StringIO(), err or io.StringIO()
+    call_command("totp_export", *arguments, stdout=out, stderr=err, no_color=True, **options)
+    return out.getvalue().splitlines()
+
+
+@pytest.fixture
+def confirmed(enrolled_user):
+    Totp.objects.update(confirmed_at=CONFIRMED)
+    return enrolled_user
+
+
+def test_a_line_of_each(confirmed, secret, backup_codes, settings):
+    settings.TOTP_ISSUER = "Ours"
+    assert verify_backup_code(confirmed, backup_codes[0])
+    (line,) = map(json.loads, run("--yes"))
+    uri = line.pop("otpauth_uri")
+    assert line == {
+        "user": confirmed.get_username(),
+        "pk": confirmed.pk if isinstance(confirmed.pk, int) else str(confirmed.pk),
+        "confirmed_at": "2026-03-04T05:06:07+00:00",
+        "backup_codes_left": 9,
+    }
+    parsed = pyotp.parse_uri(uri)
+    assert (parsed.secret, parsed.issuer, parsed.name) == (secret, "Ours", confirmed.get_username())
+
+
+def test_parameters_are_in_the_uri(confirmed):
+    Totp.objects.update(
+        digits=8, period=60, algorithm="SHA256", secret_key=encrypt("ab cd-" + "2" * 28)
+    )
+    parsed = pyotp.parse_uri(json.loads(run("--yes")[0])["otpauth_uri"])
+    assert (parsed.digits, parsed.interval, parsed.digest().name) == (8, 60, "sha256")
+    assert parsed.secret == "ABCD" + "2" * 28
+
+
+def test_what_is_not_confirmed_is_left_out(pending_user):
+    assert run("--yes") == []
+
+
+def test_an_enrollment_of_1_1_is_on(pending_user):
+    totp = Totp.objects.get()
+    BackupCode.objects.create(totp=totp, code=encrypt("12345678"))
+    line = json.loads(run("--yes")[0])
+    assert datetime.fromisoformat(line["confirmed_at"]) == totp.created_at
+    assert line["backup_codes_left"] == 1
+
+
+def test_a_terminal_is_refused(confirmed, secret):
+    out = Terminal()
+    with pytest.raises(CommandError, match="do not belong on a screen"):
+        run("--yes", out=out)
+    assert out.getvalue() == ""
+
+
+@pytest.mark.parametrize("text", ["y", "yes", " Y "])
+def test_asks_where_the_output_does_not_go(confirmed, answer, text):
+    questions, err = answer(text), io.StringIO()
+    assert len(run(err=err)) == 1
+    assert questions == [""]  # input() would write to standard output
+    assert err.getvalue() == "Write the secrets of all second factors, in the clear? [y/N] "
+
+
+@pytest.mark.parametrize("text", ["", "n", None])
+def test_no_is_no(confirmed, answer, text, caplog):
+    answer(text)
+    out = io.StringIO()
+    with pytest.raises(CommandError, match="Nothing was written"):
+        run(out=out)
+    assert out.getvalue() == ""
+    assert not caplog.records
+
+
+def test_is_an_event(confirmed, secret, caplog):
+    with caplog.at_level(logging.INFO, logger="django_totp"):
+        run("--yes")
+    (record,) = caplog.records
+    assert (record.event, record.user_pk, record.levelname) == ("exported", "", "WARNING")
+    assert secret not in caplog.text
+
+
+def test_what_no_key_reads_is_named(make_user, confirmed):
+    foreign = Fernet(Fernet.generate_key()).encrypt(b"A" * 32).decode()
+    bad = [
+        Totp.objects.create(
+            user=make_user(f"user{number}"), secret_key=foreign, confirmed_at=CONFIRMED
+        ).pk
+        for number in range(22)
+    ]
+    out = io.StringIO()
+    with pytest.raises(CommandError, match="No configured key can read") as failure:
+        run("--yes", out=out)
+    assert len(out.getvalue().splitlines()) == 1
+    assert f"{', '.join(map(str, bad[:20]))} and 2 more." in str(failure.value)
+    Totp.objects.filter(pk__in=bad[1:]).delete()
+    with pytest.raises(CommandError, match=rf"primary key: {bad[0]}\."):
+        run("--yes")
+
+
+@pytest.mark.usefixtures("no_routing")
+def test_a_database_that_is_named(db):
+    assert run("--yes", "--database=default") == []
+
+
+def test_few_statements_and_little_memory(make_user, monkeypatch):
+    monkeypatch.setattr(export, "BATCH_SIZE", 2)
+    for number in range(5):
+        Totp.objects.create(
+            user=make_user(f"user{number}"), secret_key=encrypt("A" * 32), confirmed_at=CONFIRMED
+        )
+    with CaptureQueriesContext(connection) as captured:
+        tracemalloc.start()
+        try:
+            assert sum(1 for _ in Export()) == 5
+            assert tracemalloc.get_traced_memory()[1] < 2_000_000
+        finally:
+            tracemalloc.stop()
+    assert len(captured) == 7  # of enrollments 2, 2, 1 and none, and of the codes of each batch
+
+
+def test_keys_that_json_has_not():
+    assert export._plain(None) is None
+    assert (export._plain(7), export._plain("a"), export._plain(1.5)) == (7, "a", "1.5")
+
+
+def test_who_reads_no_further_is_no_error(confirmed, monkeypatch):
+    """Nor is what the interpreter still wants to write at its exit."""
+    moved = []
+    monkeypatch.setattr(os, "dup2", lambda *files: moved.append(files[1]))
+    out = io.StringIO()
+    out.fileno = lambda: 1
+    out.flush = _broken
+    with pytest.raises(SystemExit) as end:
+        run("--yes", out=out)
+    assert (end.value.code, moved) == (141, [1])
+
+
+def _broken():
+    raise BrokenPipeError
+
+
+@pytest.mark.slow
+def test_who_reads_no_further_ends_it_quietly(tmp_path):
+    """In a process of its own: it is about file descriptors."""
+    program = """
+import os, sys
+import django
+from django.core.management import call_command
+django.setup()
+from django_totp.management.commands import totp_export
+totp_export.Export = lambda using: ("x" * 1000 for _ in range(1000))
+call_command("totp_export", "--yes")
+"""
+    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "tests.settings"}
+    reading = subprocess.run(
+        [
+            "bash",
+            "-c",
+            f"{sys.executable} -c '{program.replace(chr(39), '')}' | head -n 1; "
+            "echo ${PIPESTATUS[0]}",
+        ],
+        cwd=ROOT,
+        env=environment | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert reading.stderr == ""
+    assert reading.stdout.splitlines()[1:] == ["141"]
