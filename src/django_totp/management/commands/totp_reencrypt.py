@@ -1,12 +1,12 @@
 import argparse
+from collections.abc import Iterator
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
-from django.db import connections, reset_queries
+from django.db import connections
 from django.utils.text import capfirst
 
-from django_totp.management.base import EnglishCommand
-from django_totp.management.progress import Progress
+from django_totp.management.batches import BatchCommand
 from django_totp.operations.reencryption import BATCH_SIZE, Tally, reencrypt
 
 MAX_BATCH_SIZE = 10_000
@@ -16,7 +16,7 @@ WAY_OUT = (
 )
 
 
-class Command(EnglishCommand):
+class Command(BatchCommand):
     help = (
         "Move secrets and backup codes to the first key, TOTP_ENCRYPTION_KEY, so that those in "
         "TOTP_ENCRYPTION_KEY_FALLBACKS can go. Logins go on meanwhile. It may be interrupted, "
@@ -37,58 +37,33 @@ class Command(EnglishCommand):
         )
         parser.add_argument("--dry-run", action="store_true", help="Count, and write nothing.")
 
-    def handle(self, *args: Any, **options: Any) -> None:
-        tallies: list[Tally] = []
-        try:
-            self._run(tallies, options)
-        except KeyboardInterrupt:
-            self._report(tallies, options)
-            raise CommandError(
-                "Interrupted. What is done stays done: run the command again for the rest.",
-                returncode=130,
-            ) from None
-        self._report(tallies, options)
-        _refuse_leftovers(tallies)
+    def batches(self, options: dict[str, Any]) -> Iterator[Tally]:
+        size, dry_run = options["batch_size"], options["dry_run"]
+        return reencrypt(options["database"], batch_size=size, dry_run=dry_run)
 
-    def _run(self, tallies: list[Tally], options: dict[str, Any]) -> None:
-        """Move everything. There is a tally in ``tallies`` for each table that was begun."""
-        progress = Progress(self.stdout, wordy=options["verbosity"] > 1)
-        run = reencrypt(
-            options["database"], batch_size=options["batch_size"], dry_run=options["dry_run"]
-        )
-        try:
-            for tally in run:
-                if tally not in tallies:
-                    tallies.append(tally)
-                if options["verbosity"]:
-                    progress.show(_name(tally), tally)
-                reset_queries()  # DEBUG keeps the last 9000, and ours are long
-        finally:
-            progress.clear()
+    def kind(self, tally: Tally) -> str:
+        return capfirst(tally.name)
 
-    def _report(self, tallies: list[Tally], options: dict[str, Any]) -> None:
-        if not options["verbosity"]:
-            return
+    def report(self, tallies: list[Tally], options: dict[str, Any]) -> None:
         moved = "to be moved" if options["dry_run"] else "moved"
         for tally in tallies:
             self.stdout.write(
-                f"{_name(tally)}: {tally.moved} {moved}, {tally.current} already current, "
+                f"{self.kind(tally)}: {tally.moved} {moved}, {tally.current} already current, "
                 f"{tally.unreadable} unreadable."
             )
 
-
-def _refuse_leftovers(tallies: list[Tally]) -> None:
-    """Raise CommandError if there are rows that still need another key."""
-    sentences = [_unreadable(tally) for tally in tallies if tally.unreadable]
-    if sentences:
-        sentences.append(WAY_OUT)
-    sentences += [
-        f"{tally.busy} {tally.name} were locked or changed all the time: run the command again."
-        for tally in tallies
-        if tally.busy
-    ]
-    if sentences:
-        raise CommandError("\n".join(sentences))
+    def refuse_leftovers(self, tallies: list[Tally]) -> None:
+        """Raise CommandError if there are rows that still need another key."""
+        sentences = [_unreadable(tally) for tally in tallies if tally.unreadable]
+        if sentences:
+            sentences.append(WAY_OUT)
+        sentences += [
+            f"{tally.busy} {tally.name} were locked or changed all the time: run the command again."
+            for tally in tallies
+            if tally.busy
+        ]
+        if sentences:
+            raise CommandError("\n".join(sentences))
 
 
 def _unreadable(tally: Tally) -> str:
@@ -98,10 +73,6 @@ def _unreadable(tally: Tally) -> str:
         f"No configured key can read these {tally.name}, by primary "
         f"key: {pks}{f' and {more} more' if more else ''}."
     )
-
-
-def _name(tally: Tally) -> str:
-    return capfirst(tally.name)
 
 
 def _batch_size(text: str) -> int:
