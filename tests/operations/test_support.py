@@ -153,6 +153,18 @@ class TestSearchUsers:
         assert support.search_users("no key", limit=1) == []
 
 
+@pytest.mark.parametrize("error", [OverflowError, ValueError])
+def test_keys_that_a_database_refuses_are_nobodys(user, monkeypatch, error):
+    """As SQLite does with a number that is too large for it."""
+
+    def refuse(rows):
+        raise error
+
+    assert support.users_by_key([str(user.pk)]) == {str(user.pk): user}
+    monkeypatch.setattr("django_totp.operations.support.people.fetch", refuse)
+    assert support.users_by_key([str(user.pk)]) == {}
+
+
 class TestStatus:
     def test_of_an_enabled_enrollment(self, enrolled_user, backup_codes):
         verify_backup_code(enrolled_user, backup_codes[0])

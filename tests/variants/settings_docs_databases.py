@@ -2,6 +2,7 @@
 
 from tests import markdown
 from tests.settings import *  # noqa: F403
+from tests.settings import INSTALLED_APPS as _APPS
 
 [ROUTER] = markdown.blocks(
     markdown.sections(markdown.read("docs/several-databases.md"), 2)[
@@ -14,3 +15,5 @@ AccountsRouter = markdown.run(ROUTER)["AccountsRouter"]
 _SQLITE = {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}
 DATABASES = {"default": _SQLITE, "accounts": {**_SQLITE, "TEST": {"DEPENDENCIES": []}}}
 DATABASE_ROUTERS = ["tests.variants.settings_docs_databases.AccountsRouter"]
+AUTH_USER_MODEL = "auth.User"  # whose app the page's router names
+INSTALLED_APPS = [app for app in _APPS if app != "tests.users"]
