@@ -34,6 +34,6 @@ def test_a_key_that_has_changed_since(moving, phone, enroll, settings):
         run("dj_rest_auth")
     assert not Totp.objects.exists()
     settings.SECRET_KEY_FALLBACKS = ["only-for-tests-and-long-enough-to-sign-with-HS256"]
-    assert "apps of 1 users" in run("dj_rest_auth")
+    assert "apps of 1 user." in run("dj_rest_auth")
     phone.wait(2)
     moving.keep(moving.login(otp_code=pyotp.TOTP(secret).at(phone.now)))

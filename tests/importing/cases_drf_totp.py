@@ -63,7 +63,7 @@ def test_an_older_key_of_its_list_is_one_of_our_fallbacks(moving, phone, enroll,
         run("drf_totp")
     assert not Totp.objects.exists()
     settings.TOTP_ENCRYPTION_KEY_FALLBACKS = [OTHER_KEY]
-    assert "apps of 1 users" in run("drf_totp")
+    assert "apps of 1 user." in run("drf_totp")
     phone.wait(1)
     moving.keep(log_in(moving, phone.code(secret)))
 

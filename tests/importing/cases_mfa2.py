@@ -36,7 +36,7 @@ def test_a_name_that_nobody_has(moving, phone, enroll):
     enroll(moving.user, phone.code)
     key = User_Keys.objects.create(username="nobody", properties={"secret_key": "A" * 32})
     printed = run("mfa2")
-    assert printed.startswith("Took over the apps of 1 users.\n")
+    assert printed.startswith("Took over the apps of 1 user.\n")
     assert f"there is no such user: 1 ({key.pk})." in printed
     assert "15 minutes" in printed
     assert Totp.objects.get().user == moving.user

@@ -74,7 +74,7 @@ def test_people_keep_their_app(source, moving, phone, enroll, accepts):
     phone.wait(2)
     code = phone.code(secret)
     assert accepts(moving.user, code)
-    assert "apps of 1 users" in run(source)
+    assert "apps of 1 user." in run(source)
     moving.refused(log_in(moving, code), 400, "invalid_totp_code")
     phone.wait(2)
     moving.refused(log_in(moving, code), 400, "invalid_totp_code")

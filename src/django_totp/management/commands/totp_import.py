@@ -46,7 +46,8 @@ class Command(BatchCommand, DatabaseCommand):
     def report(self, tallies: list[Tally], options: dict[str, Any]) -> None:
         for tally in tallies:
             verb = "Would take over" if options["dry_run"] else "Took over"
-            lines = [f"{verb} the apps of {tally.imported} users.", *tally.sentences]
+            users = "user" if tally.imported == 1 else "users"
+            lines = [f"{verb} the apps of {tally.imported} {users}.", *tally.sentences]
             lines += [CODES.format(count=tally.codes)] if tally.codes else []
             lines += [tally.remark] if tally.remark else []
             self.stdout.write("\n".join(map(self.printable, lines)))
