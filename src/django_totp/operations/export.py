@@ -67,7 +67,7 @@ def _line(totp: Totp, codes_left: int) -> str:
         "confirmed_at": confirmed_at.astimezone(UTC).isoformat(),
         "backup_codes_left": codes_left,
     }
-    return json.dumps(facts, ensure_ascii=False)
+    return json.dumps(facts)
 
 
 @sensitive_variables("secret")

@@ -111,8 +111,7 @@ class Mover:
         """Return the last step whose code shall not work here."""
         if device.step is not None and not _is_ahead(device):
             return device.step
-        burnt = min(max(self.source.ahead, 1), conf.TOTP_VALID_WINDOW + 1)
-        return _present(device) + burnt
+        return _present(device) + max(self.source.ahead, 1)
 
     def _name(self, kind: str, rows: list[Any]) -> None:
         self.tally.add(kind, [row.pk for row in rows])
