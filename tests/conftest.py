@@ -29,6 +29,8 @@ from django_totp.totp import generate_totp_secret
 from tests import services
 from tests.browsing import Browser, age_enrollment
 
+LEAST_OF_A_STEP = 3  # seconds, in which each test is through with its codes
+
 hypothesis.settings.register_profile("no deadline", deadline=None)  # machines are busy at times
 hypothesis.settings.load_profile("no deadline")
 
@@ -120,7 +122,14 @@ def enrolled_user(pending_user: AbstractBaseUser, backup_codes: list[str]) -> Ab
 
 @pytest.fixture
 def otp() -> Callable[..., str]:
-    """Return a function that gives the code of a secret, ``offset`` time steps from ``at``."""
+    """Return a function that gives the code of a secret, ``offset`` time steps from ``at``.
+
+    A test that asks for the code of now twice means the same one: none begins in the last
+    seconds of a time step.
+    """
+    left = 30 - time.time() % 30
+    if left < LEAST_OF_A_STEP:
+        time.sleep(left)
 
     def otp(secret: str, *, at: float | None = None, offset: int = 0) -> str:
         return pyotp.TOTP(secret).at(int(time.time() if at is None else at) + 30 * offset)

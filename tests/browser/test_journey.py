@@ -83,6 +83,12 @@ def shown_codes(page: Page) -> list[str]:
     return view(page, "codes").get_by_role("listitem").all_inner_texts()
 
 
+def type_into(page: Page, selector: str, text: str) -> None:
+    """Type where the focus waits, as soon as it does: a page that is shown gets it a bit later."""
+    expect(page.locator(selector)).to_be_focused()
+    page.keyboard.type(text)
+
+
 def next_code(authenticator: pyotp.TOTP) -> str:
     """Return the code of the next time step: it is accepted, and surely unused."""
     return authenticator.at(time.time(), counter_offset=1)
@@ -588,15 +594,15 @@ def test_the_keyboard_is_enough(fresh_site, visit):
     assert focused() == "Skip to content"
     page.keyboard.press("Enter")
     tab_to("#username")
-    page.keyboard.type(fresh_site.username)
+    type_into(page, "#username", fresh_site.username)
     tab_to("#password")
-    page.keyboard.type(fresh_site.password)
+    type_into(page, "#password", fresh_site.password)
     page.keyboard.press("Enter")
     view(page, "second")
-    page.keyboard.type(wrong_code(authenticator))  # the focus waits in the field
+    type_into(page, "#otp-code", wrong_code(authenticator))
     page.keyboard.press("Enter")
     assert problem(page) == BAD_CODE
-    page.keyboard.type(next_code(authenticator))  # over the wrong one, which is selected
+    type_into(page, "#otp-code", next_code(authenticator))  # over the wrong one, selected
     page.keyboard.press("Enter")
     view(page, "account")
     assert focused() == f"Signed in as {fresh_site.username}"

@@ -24,7 +24,7 @@ from django_totp.models import BackupCode, Totp, TrustedDevice
 from django_totp.users import email_field
 
 from .conftest import SCREEN, Site
-from .test_journey import desktop, next_code, phone, wrong_code
+from .test_journey import desktop, next_code, phone, type_into, wrong_code
 from .test_pages import (
     FACTOR,
     KEEP,
@@ -428,9 +428,9 @@ def assert_stopped(page: Page, site: Site) -> None:
 
 def test_the_keyboard_is_enough_for_a_lost_phone(site, owner, visit):
     page = visit(site, STATE)
-    page.keyboard.type(site.username)
+    type_into(page, "[name=username]", site.username)
     tab_to(page, "[name=password]")
-    page.keyboard.type(site.password)
+    type_into(page, "[name=password]", site.password)
     page.keyboard.press("Enter")
     heading(page, STEP)
     press(page, "details:last-of-type summary", "Space")
@@ -441,16 +441,16 @@ def test_the_keyboard_is_enough_for_a_lost_phone(site, owner, visit):
     heading(page, "Now you have to wait")
     let_it_be_over()
     page.goto(LOGIN)
-    page.keyboard.type(site.username)
+    type_into(page, "[name=username]", site.username)
     page.keyboard.press("Tab")
-    page.keyboard.type(site.password)
+    type_into(page, "[name=password]", site.password)
     page.keyboard.press("Enter")
     heading(page, STEP)
     press(page, "[name=recovery]")
     heading(page, NEW_APP)
     new = pyotp.TOTP(page.locator(".totp-key").inner_text().replace(" ", ""))
     tab_to(page, "[name=otp_code]")
-    page.keyboard.type(next_code(new))
+    type_into(page, "[name=otp_code]", next_code(new))
     page.keyboard.press("Enter")
     heading(page, KEEP)
     press(page, "a.totp-main")

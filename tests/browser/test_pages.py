@@ -18,7 +18,7 @@ from django_totp.models import Totp, TrustedDevice
 from tests.browsing import Browser
 
 from .conftest import SCREEN, Site
-from .test_journey import narrow, next_code, phone, wrong_code
+from .test_journey import narrow, next_code, phone, type_into, wrong_code
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -229,24 +229,22 @@ def tab_to(page: Page, selector: str) -> None:
 
 def test_the_keyboard_is_enough(site, authenticator, backup_codes, visit):
     page = visit(site, "/vault/")
-    expect(page.get_by_label("Username")).to_be_focused()
-    page.keyboard.type(site.username)
+    type_into(page, "[name=username]", site.username)
     tab_to(page, "[name=password]")
-    page.keyboard.type("wrong")
+    type_into(page, "[name=password]", "wrong")
     page.keyboard.press("Enter")
-    expect(page.get_by_label("Password")).to_be_focused()  # the name is kept
-    page.keyboard.type(site.password)
+    expect(page.get_by_role("alert")).to_be_visible()
+    type_into(page, "[name=password]", site.password)  # the name is kept
+    page.keyboard.press("Enter")
+    type_into(page, "[name=otp_code]", wrong_code(authenticator))
     page.keyboard.press("Enter")
     field = page.get_by_label("Code from your authenticator app")
-    expect(field).to_be_focused()
-    page.keyboard.type(wrong_code(authenticator))
-    page.keyboard.press("Enter")
     expect(field).to_have_accessible_description(WRONG)
     expect(field).to_be_focused()
     tab_to(page, "summary")
     page.keyboard.press("Space")
     tab_to(page, "[name=backup_code]")
-    page.keyboard.type(backup_codes[0])
+    type_into(page, "[name=backup_code]", backup_codes[0])
     page.keyboard.press("Enter")
     heading(page, "You are in.")
 

@@ -26,6 +26,7 @@ from .test_journey import (
     sign_in,
     sign_out,
     told_in_sight,
+    type_into,
     view,
     wrong_code,
 )
@@ -154,7 +155,7 @@ def test_the_keyboard_is_enough(editor, visit):
     view(page, "enroll")
     authenticator = pyotp.TOTP(page.locator("#secret").inner_text().replace(" ", ""))
     tab_to("#confirm-code")
-    page.keyboard.type(authenticator.now())
+    type_into(page, "#confirm-code", authenticator.now())
     page.keyboard.press("Enter")
     view(page, "codes")
     tab_to("#codes-kept")
