@@ -237,7 +237,8 @@ class Account(models.Model):
     """What outlives the enrollments of a user: which logins count, and who must enroll.
 
     There is a row once one of these is known. ``valid_from`` is when logins were ended last,
-    ``required_since`` when the user was first found to owe a second factor.
+    ``required_since`` when the user was first found to owe a second factor, ``imported_at`` when
+    the enrollment was taken over from another package, whatever became of it since.
     """
 
     user = models.OneToOneField(
@@ -252,6 +253,7 @@ class Account(models.Model):
     exempt_reason = models.CharField(
         max_length=200, blank=True, default="", verbose_name=_("reason of the exemption")
     )
+    imported_at = MomentField(null=True, editable=False)
 
     objects = AccountManager()
 

@@ -1,5 +1,6 @@
 """``manage.py totp_export``: the lines, the question, and where they must not go."""
 
+import gc
 import io
 import json
 import logging
@@ -12,6 +13,7 @@ from datetime import UTC, datetime
 import pyotp
 import pytest
 from cryptography.fernet import Fernet
+from django.contrib.auth import get_user_model
 from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
@@ -44,6 +46,23 @@ def run(*arguments, out=None, err=None, **options):
 def confirmed(enrolled_user):
     Totp.objects.update(confirmed_at=CONFIRMED)
     return enrolled_user
+
+
+@pytest.fixture
+def add(make_user, monkeypatch):
+    """Return a function that adds so many enrollments. A batch has two."""
+    monkeypatch.setattr(export, "BATCH_SIZE", 2)
+
+    def add(count):
+        model, first = get_user_model(), Totp.objects.count()
+        names = [f"user{number}" for number in range(first, first + count)]
+        model.objects.bulk_create(model(**{model.USERNAME_FIELD: name}) for name in names)
+        users = model.objects.filter(**{f"{model.USERNAME_FIELD}__in": names})
+        Totp.objects.bulk_create(
+            Totp(user=user, secret_key=encrypt("A" * 32), confirmed_at=CONFIRMED) for user in users
+        )
+
+    return add
 
 
 def test_a_line_of_each(confirmed, secret, backup_codes, settings):
@@ -124,7 +143,9 @@ def test_what_no_key_reads_is_named(make_user, confirmed):
         for number in range(22)
     ]
     out = io.StringIO()
-    with pytest.raises(CommandError, match="No configured key can read") as failure:
+    with pytest.raises(
+        CommandError, match="have no secret that a configured key can read"
+    ) as failure:
         run("--yes", out=out)
     assert len(out.getvalue().splitlines()) == 1
     assert f"{', '.join(map(str, bad[:20]))} and 2 more." in str(failure.value)
@@ -138,20 +159,62 @@ def test_a_database_that_is_named(db):
     assert run("--yes", "--database=default") == []
 
 
-def test_few_statements_and_little_memory(make_user, monkeypatch):
-    monkeypatch.setattr(export, "BATCH_SIZE", 2)
-    for number in range(5):
-        Totp.objects.create(
-            user=make_user(f"user{number}"), secret_key=encrypt("A" * 32), confirmed_at=CONFIRMED
-        )
+@pytest.mark.parametrize("plain", ["", "1", "not base32", "JBSWY3DP\n0"])
+def test_a_secret_that_is_none_is_named(make_user, confirmed, plain):
+    totp = Totp.objects.create(
+        user=make_user("grace"), secret_key=encrypt(plain), confirmed_at=CONFIRMED
+    )
+    out = io.StringIO()
+    with pytest.raises(CommandError, match=rf"primary key: {totp.pk}\."):
+        run("--yes", out=out)
+    assert len(out.getvalue().splitlines()) == 1
+
+
+def test_a_key_that_is_none(confirmed, settings):
+    settings.TOTP_ENCRYPTION_KEY = "nonsense"
+    with pytest.raises(CommandError, match="TOTP_ENCRYPTION_KEY"):
+        run("--yes")
+
+
+def test_letters_that_end_a_line_elsewhere(make_user, confirmed):
+    """As U+2028 and U+0085 do: a line is one enrollment to whatever reads it."""
+    model = get_user_model()
+    name = "a\u2028b\u0085c\u00e9"
+    model.objects.filter(pk=confirmed.pk).update(**{model.USERNAME_FIELD: name})
+    (line,) = run("--yes")
+    assert line.isascii()
+    assert json.loads(line)["user"] == name
+    assert pyotp.parse_uri(json.loads(line)["otpauth_uri"]).name == name
+
+
+def test_few_statements(add):
+    add(5)
     with CaptureQueriesContext(connection) as captured:
+        assert sum(1 for _ in Export()) == 5
+    assert len(captured) == 7  # of enrollments 2, 2, 1 and none, and of the codes of each batch
+
+
+def test_memory_stays_flat(add, monkeypatch):
+    monkeypatch.setattr(export, "BATCH_SIZE", 50)
+
+    def peak(count):
+        add(count)
+        gc.collect()
+        gc.freeze()
         tracemalloc.start()
         try:
-            assert sum(1 for _ in Export()) == 5
-            assert tracemalloc.get_traced_memory()[1] < 2_000_000
+            for number, _line in enumerate(Export()):
+                if not number % 50:
+                    gc.collect()  # rows and their users refer to each other
+            assert number == Totp.objects.count() - 1
+            return tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()
-    assert len(captured) == 7  # of enrollments 2, 2, 1 and none, and of the codes of each batch
+            gc.unfreeze()
+
+    peak(100)  # what is made once
+    few = peak(100)
+    assert peak(1500) < 1.5 * few
 
 
 def test_keys_that_json_has_not():
@@ -159,13 +222,25 @@ def test_keys_that_json_has_not():
     assert (export._plain(7), export._plain("a"), export._plain(1.5)) == (7, "a", "1.5")
 
 
-def test_who_reads_no_further_is_no_error(confirmed, monkeypatch):
-    """Nor is what the interpreter still wants to write at its exit."""
+def test_who_reads_no_further_is_the_callers_to_handle(confirmed, monkeypatch):
+    """Where it is not the standard output of the process: an output need not be a file."""
+    moved = []
+    monkeypatch.setattr(os, "dup2", lambda *files: moved.append(files))
+    out = io.StringIO()
+    out.flush = _broken
+    with pytest.raises(BrokenPipeError):
+        run("--yes", out=out)
+    assert moved == []
+
+
+def test_who_reads_no_further_ends_the_process(confirmed, monkeypatch):
+    """And nobody hears what the interpreter still wants to write at its exit."""
     moved = []
     monkeypatch.setattr(os, "dup2", lambda *files: moved.append(files[1]))
     out = io.StringIO()
     out.fileno = lambda: 1
     out.flush = _broken
+    monkeypatch.setattr(sys, "stdout", out)
     with pytest.raises(SystemExit) as end:
         run("--yes", out=out)
     assert (end.value.code, moved) == (141, [1])
@@ -175,31 +250,42 @@ def _broken():
     raise BrokenPipeError
 
 
-@pytest.mark.slow
-def test_who_reads_no_further_ends_it_quietly(tmp_path):
-    """In a process of its own: it is about file descriptors."""
-    program = """
-import os, sys
+PROGRAM = """
 import django
-from django.core.management import call_command
 django.setup()
+from django.core.management import execute_from_command_line
 from django_totp.management.commands import totp_export
 totp_export.Export = lambda using: ("x" * 1000 for _ in range(1000))
-call_command("totp_export", "--yes")
+execute_from_command_line(["manage.py", "totp_export", "--yes"])
 """
+
+
+@pytest.fixture
+def shell(tmp_path):
+    """Return a function that runs the command, of a long export, as a shell runs ``line``."""
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAM)
     environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "tests.settings"}
-    reading = subprocess.run(
-        [
-            "bash",
-            "-c",
-            f"{sys.executable} -c '{program.replace(chr(39), '')}' | head -n 1; "
-            "echo ${PIPESTATUS[0]}",
-        ],
-        cwd=ROOT,
-        env=environment | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, sys.path)])
+
+    def shell(line):
+        command = line.format(command=f"{sys.executable} {program}")
+        return subprocess.run(
+            ["bash", "-c", command], env=environment, capture_output=True, text=True, check=False
+        )
+
+    return shell
+
+
+@pytest.mark.slow
+def test_who_reads_no_further_ends_it_quietly(shell):
+    reading = shell("{command} | head -n 1; echo ${{PIPESTATUS[0]}}")
     assert reading.stderr == ""
     assert reading.stdout.splitlines()[1:] == ["141"]
+
+
+@pytest.mark.slow
+def test_an_output_that_is_closed(shell):
+    reading = shell("{command} >&-")
+    assert reading.returncode == 1
+    assert reading.stderr.startswith("CommandError: Standard output is closed")

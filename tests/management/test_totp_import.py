@@ -100,6 +100,43 @@ def test_what_cannot_be_read_is_a_failure(device):
         run("otp", "--dry-run")
 
 
+def test_what_cannot_be_read_is_named_where_nothing_else_is(device):
+    row = device("ada", key="nonsense")
+    for key in (f"{row.pk}", r"(\d+, ){19}\d+ and 2 more"):
+        with pytest.raises(CommandError, match=rf"by primary key: {key}\. Nothing is lost"):
+            run("otp", verbosity=0)
+        for number in range(21):
+            device(f"{key}{number}", key="nonsense")
+
+
+def test_who_was_removed_here_is_taken_by_name_only(device):
+    rows = [device(name) for name in ("ada", "grace")]
+    run("otp")
+    Totp.objects.all().delete()
+    printed = run("otp")
+    assert printed.startswith("Took over the apps of 0 users.\nLeft, since they were taken over ")
+    keys = printed.partition("removed here since: see --again: 2 (")[2].partition(")")[0]
+    assert set(keys.split(", ")) == {str(row.pk) for row in rows}
+    names = [f"--again={name}@example.com" for name in ("ada", "grace")]
+    assert run("otp", *names[:1], "--dry-run").startswith("Would take over the apps of 1 user.")
+    assert run("otp", *names).startswith("Took over the apps of 2 users.")
+
+
+def test_a_name_that_nobody_has(device):
+    device("ada")
+    with pytest.raises(CommandError, match=r"No single user has the .+ 'x'"):
+        run("otp", "--again=x")
+    assert not Totp.objects.exists()
+
+
+@pytest.mark.parametrize("key", [None, "", "nonsense"])
+def test_a_key_that_is_none(device, settings, key):
+    device("ada")
+    settings.TOTP_ENCRYPTION_KEY = key
+    with pytest.raises(CommandError, match="TOTP_ENCRYPTION_KEY"):
+        run("otp")
+
+
 def test_codes_that_stay_behind_are_told(device):
     former.StaticToken.objects.create(token="abcdefgh")
     assert "1 of the source's records of backup codes stay behind" in run("otp")
@@ -156,6 +193,15 @@ def test_an_interrupted_run_says_what_is_done(told):
     with pytest.raises(CommandError, match="run the command again") as failure:
         run("otp", out=out)
     assert failure.value.returncode == 130
+    assert out.getvalue() == "Took over the apps of 200 users.\n"
+
+
+def test_an_error_says_what_is_done(told):
+    """As one of a receiver of the project."""
+    told([100, 100], total=5000, error=RuntimeError())
+    out = io.StringIO()
+    with pytest.raises(RuntimeError):
+        run("otp", out=out)
     assert out.getvalue() == "Took over the apps of 200 users.\n"
 
 

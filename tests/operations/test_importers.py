@@ -6,22 +6,33 @@ import logging
 import sys
 import tracemalloc
 import types
+from collections import deque
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.models import AbstractUser
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signing import Signer
 from django.db import connection
+from django.db.models import CharField, EmailField
 from django.db.models.signals import post_save
-from django.test.utils import CaptureQueriesContext
+from django.test.utils import CaptureQueriesContext, isolate_apps
 from django.utils import timezone
 
-from django_totp.auth import is_totp_enabled
+from django_totp.auth import is_totp_enabled, reset_totp
 from django_totp.encryption import decrypt, encrypt
-from django_totp.models import BackupCode, Event, Totp
+from django_totp.models import Account, BackupCode, Event, Totp
 from django_totp.operations import importers
-from django_totp.operations.importers import SOURCES, SourceMissing, base, import_factors, moving
+from django_totp.operations.importers import (
+    SOURCES,
+    SourceMissing,
+    base,
+    import_factors,
+    mfa2,
+    moving,
+)
 from django_totp.totp import confirm_totp_setup, start_totp_setup, verify_totp_code
 from django_totp.trail import DatabaseHandler
 from tests.former import models as former
@@ -114,6 +125,22 @@ class TestWhatARowBecomes:
         clock.shift(30)
         assert verify_totp_code(user, otp(SECRET, offset=1))
 
+    @pytest.mark.parametrize("window", [0, 1, 2])
+    @pytest.mark.parametrize("tolerance", [0, 1, 3])
+    def test_a_code_that_was_accepted_early_is_refused_when_its_time_has_come(
+        self, user, otp, helper, clock, settings, tolerance, window
+    ):
+        helper("allauth.mfa.utils.decrypt", lambda text: text)
+        settings.MFA_TOTP_TOLERANCE, settings.TOTP_VALID_WINDOW = tolerance, window
+        authenticator(user)
+        run("allauth")
+        early = otp(SECRET, offset=tolerance)
+        for _ in range(max(tolerance, 1)):
+            clock.shift(30)
+            assert not verify_totp_code(user, early)
+        clock.shift(30)
+        assert verify_totp_code(user, otp(SECRET))
+
     @pytest.mark.parametrize(("ahead", "carried"), [(30, True), (31, False), (10**9, False)])
     def test_a_step_of_the_future_keeps_nobody_out_for_longer_than_any_wait(
         self, user, ahead, carried
@@ -148,9 +175,9 @@ class TestWhatARowBecomes:
         assert run() == (0, {"unreadable": [row.pk]})
 
     def test_a_secret_that_is_too_long(self, user):
-        former.MFAKey.objects.create(user_id=user.pk, secret="A" * 120)
+        older = former.MFAKey.objects.create(user_id=user.pk, secret="A" * 120)
         row = former.MFAKey.objects.create(user_id=user.pk, secret="A" * 128, last_code="1")
-        assert run("mfa3") == (1, {"unsupported": [row.pk]})
+        assert run("mfa3") == (1, {"older": [older.pk], "unsupported": [row.pk]})
         assert decrypt(enrollment(user).secret_key) == "A" * 120
 
 
@@ -170,9 +197,9 @@ class TestWhomItIs:
         good = device(user)
         bad = device(user, last_t=STEP, key="xy")
         other = device(user, last_t=STEP, t0=3)
-        assert run() == (1, {"unreadable": [bad.pk], "unsupported": [other.pk]})
+        named = {"older": [good.pk], "unreadable": [bad.pk], "unsupported": [other.pk]}
+        assert run() == (1, named)
         assert enrollment(user).last_used_step == STEP + 1
-        assert good.pk
 
     def test_one_that_is_not_confirmed_is_none(self, user):
         device(user, confirmed=False)
@@ -194,6 +221,23 @@ class TestWhomItIs:
     def test_of_users_only_that_is_read(self):
         assert base._read_of(get_user_model(), "username") == {"username", "is_active"}
         assert base._read_of(former.TOTPDevice, "pk") == {"pk"}  # as a user model may be
+
+    def test_what_the_manager_of_users_adds_is_left_out(self, user, make_user, monkeypatch):
+        manager = type(get_user_model()._default_manager)
+        plain = manager.get_queryset
+
+        def adding(self):
+            return plain(self).select_related("totp", "totp_account").defer("is_active", "password")
+
+        for other in ("grace", "emmy"):
+            device(make_user(other))
+        device(user)
+        with CaptureQueriesContext(connection) as expected:
+            run(dry_run=True)
+        monkeypatch.setattr(manager, "get_queryset", adding)
+        with CaptureQueriesContext(connection) as captured:
+            assert run(dry_run=True) == (3, {})
+        assert [one["sql"] for one in captured] == [one["sql"] for one in expected]
 
     def test_who_is_enrolled_here_stays_so(self, enrolled_user):
         before = Totp.objects.values().get()
@@ -229,6 +273,68 @@ class TestWhomItIs:
         monkeypatch.setattr(moving, "_columns", slowly)
         assert run() == (0, {"moved": [row.pk]})
         assert not enrollment(user).is_enabled
+
+
+class TestWhoWasHereBefore:
+    @pytest.fixture
+    def row(self, user):
+        """Return the device of the user, who was taken over."""
+        row = device(user)
+        run()
+        return row
+
+    @pytest.mark.parametrize("dry_run", [True, False])
+    @pytest.mark.parametrize("remove", [reset_totp, lambda user: enrollment(user).delete()])
+    def test_what_was_removed_here_does_not_come_back(self, user, row, remove, dry_run):
+        """As an app on a phone that was stolen."""
+        remove(user)
+        assert run(dry_run=dry_run) == (0, {"removed": [row.pk]})
+        assert not is_totp_enabled(user)
+
+    def test_nor_from_another_source(self, user, row):
+        reset_totp(user)
+        other = former.MFAKey.objects.create(user_id=user.pk, secret=SECRET)
+        assert run("mfa3") == (0, {"removed": [other.pk]})
+
+    def test_nor_over_a_setup_that_was_begun_since(self, user, row):
+        reset_totp(user)
+        setup = start_totp_setup(user)
+        assert run() == (0, {"removed": [row.pk]})
+        assert decrypt(enrollment(user).secret_key) == setup.secret
+
+    def test_unless_it_is_asked_for(self, user, make_user, row):
+        reset_totp(user)
+        other = device(make_user("grace"))
+        run()
+        Totp.objects.all().delete()
+        assert run(again={user.pk}) == (1, {"removed": [other.pk]})
+        assert is_totp_enabled(user)
+
+    def test_what_is_enrolled_is_left_alone_also_then(self, user, row):
+        assert run(again={user.pk}) == (0, {"enrolled": [row.pk]})
+
+    def test_a_setup_that_gave_way_is_remembered_too(self, user):
+        start_totp_setup(user)
+        row = device(user)
+        run()
+        reset_totp(user)
+        assert run() == (0, {"removed": [row.pk]})
+
+    def test_what_else_is_known_of_the_account_stays(self, user):
+        until = NOW.date() + timedelta(days=9)
+        Account.objects.create(user=user, exempt_until=until, exempt_reason="no phone")
+        device(user)
+        run()
+        account = Account.objects.get()
+        assert (account.exempt_until, account.exempt_reason) == (until, "no phone")
+        assert account.imported_at == NOW
+
+    def test_who_was_never_taken_over_is_taken_once(self, user):
+        """With the app of the other package, also if another one was removed here."""
+        start_totp_setup(user)
+        reset_totp(user)
+        device(user)
+        assert run() == (1, {})
 
 
 class TestHowItIsWritten:
@@ -273,7 +379,7 @@ class TestHowItIsWritten:
         with CaptureQueriesContext(connection) as captured:
             run()
         writes = [query["sql"] for query in captured if "INSERT" in query["sql"]]
-        assert len(writes) == 1
+        assert len(writes) == 2  # of the enrollments, and that they came
         at = [query["sql"] for query in captured].index(writes[0])
         assert captured.captured_queries[at - 1]["sql"].startswith(("SAVEPOINT", "BEGIN"))
 
@@ -292,17 +398,21 @@ class TestHowItIsWritten:
 
     def test_who_comes_twice_in_a_batch_is_one(self, user, monkeypatch):
         """As where a database takes two names for one, and so mixes their rows."""
-        rows = [device(user, last_t=STEP), device(user)]
+        rows = [device(user, last_t=STEP), device(user), device(user)]
         people = type(SOURCES["otp"]()).people
 
         def mixed(self, size):
-            for [one, other] in people(self, size):
-                yield [one]
-                yield [other]
+            for devices in people(self, size):
+                yield from ([one] for one in devices)
 
         monkeypatch.setattr(SOURCES["otp"], "people", mixed)
-        assert run() == (1, {"moved": [rows[1].pk]})
-        assert enrollment(user).last_used_step == STEP
+        for size in (1, 2, 1000):
+            for options in ({"dry_run": True}, {}):
+                found = run(batch_size=size, **options)
+                assert found == (1, {"others": [rows[1].pk, rows[2].pk]})
+            assert enrollment(user).last_used_step == STEP
+            Totp.objects.all().delete()
+            Account.objects.all().delete()
 
     def test_who_watches_is_told(self, crowd):
         told = []
@@ -337,6 +447,47 @@ class TestHowItIsWritten:
             logging.getLogger("django_totp").removeHandler(handler)
         rows = Event.objects.values_list("event", "user_pk", "actor_pk", "method", "reason")
         assert set(rows) == {("imported", str(user.pk), "", "totp", "otp") for user in crowd}
+
+    @pytest.mark.parametrize("batch_size", [2, 3, 1000])
+    def test_an_interruption_leaves_none_who_is_not_told_of(self, crowd, caplog, batch_size):
+        """Neither an enrollment without its event nor an event without its enrollment."""
+        trail = DatabaseHandler()
+        interruption = Interruption(after=5)
+        logger = logging.getLogger("django_totp")
+        for handler in (trail, interruption):
+            logger.addHandler(handler)
+        try:
+            with caplog.at_level(logging.INFO, logger="django_totp"):
+                tallies = import_factors("otp", batch_size=batch_size)
+                tally = next(tallies)
+                with pytest.raises(KeyboardInterrupt):
+                    deque(tallies)
+                assert tally.imported == 5 // batch_size * batch_size
+                assert_all_are_told_of(tally.imported)
+                assert run(batch_size=batch_size)[0] == 7 - tally.imported
+        finally:
+            for handler in (trail, interruption):
+                logger.removeHandler(handler)
+        assert_all_are_told_of(7)
+
+    def test_a_receiver_that_raises_leaves_none_who_is_not_told_of(self, crowd, caplog):
+        def raising(instance, **kwargs):
+            if Totp.objects.count() == 4:
+                raise RuntimeError
+
+        post_save.connect(raising, sender=Totp)
+        trail = DatabaseHandler()
+        logging.getLogger("django_totp").addHandler(trail)
+        tallies = import_factors("otp")
+        tally = next(tallies)
+        try:
+            with caplog.at_level(logging.INFO, logger="django_totp"), pytest.raises(RuntimeError):
+                next(tallies)
+        finally:
+            post_save.disconnect(raising, sender=Totp)
+            logging.getLogger("django_totp").removeHandler(trail)
+        assert tally.imported == 3
+        assert_all_are_told_of(3)
 
     def test_a_database_that_is_named(self, crowd):
         assert run(using="default")[0] == 7
@@ -387,7 +538,7 @@ class TestSources:
                 run(name)
 
     def test_one_whose_table_is_not_there(self, monkeypatch):
-        monkeypatch.setattr(former.TOTPDevice._meta, "db_table", "elsewhere")
+        monkeypatch.setattr(connection.introspection, "table_names", list)
         with pytest.raises(SourceMissing):
             run()
 
@@ -419,7 +570,7 @@ class TestSources:
         assert run("allauth") == (1, {})
         totp = enrollment(user)
         assert (decrypt(totp.secret_key), totp.digits, totp.period) == (SECRET, 8, 60)
-        burnt = {0: 1, 1: 1, 2: 2, 30: 30}[tolerance]  # each of them becomes the present one
+        burnt = {0: 1, 1: 1, 2: 2, 30: 15}[tolerance]  # but nobody waits longer than for a wait
         assert totp.last_used_step == int(NOW.timestamp()) // 60 + burnt
 
     @pytest.mark.parametrize("data", [{}, [], None, "x", {"secret": None}, {"secret": "1"}])
@@ -453,6 +604,46 @@ class TestSources:
         assert len(named["others"]) == 3
         assert empty.pk in named["others"]
         assert "15 minutes" in next(import_factors("mfa2")).remark
+
+    def test_names_of_mfa2_are_compared_as_the_database_does(self, user, otp):
+        names = [name(user.get_username()) for name in (str.upper, str, str.title, str)]
+        rows = [
+            former.UserKeys.objects.create(username=name, properties={"secret_key": SECRET})
+            for name in names
+        ]
+        pks = [row.pk for row in rows]
+        if connection.vendor == "mysql":  # all are one name there
+            expected = {"others": pks[1:]}
+        else:
+            expected = {"others": [pks[3]], "nobody": sorted([pks[0], pks[2]])}
+        for options in ({"dry_run": True}, {"dry_run": True, "batch_size": 1}, {}):
+            imported, named = run("mfa2", **options)
+            assert (imported, {kind: sorted(keys) for kind, keys in named.items()}) == (1, expected)
+
+    @isolate_apps("tests.former")
+    def test_a_user_of_mfa2_may_have_no_name_but_the_mail(self, monkeypatch):
+        of_former = type("Meta", (), {"app_label": "former"})
+
+        class WithoutName(AbstractUser):
+            Meta = of_former
+            username = None
+            USERNAME_FIELD = "email"
+
+        class WithProperty(AbstractBaseUser):
+            Meta = of_former
+            email = EmailField()
+            username = property(lambda self: self.email)
+            USERNAME_FIELD = "email"
+
+        class WithName(AbstractBaseUser):
+            Meta = of_former
+            username, email = CharField(), EmailField()
+            USERNAME_FIELD = "email"
+
+        source = SOURCES["mfa2"]()
+        for model, key in ((WithoutName, "email"), (WithProperty, "email"), (WithName, "username")):
+            monkeypatch.setattr(mfa2, "get_user_model", lambda model=model: model)
+            assert source.user_key == key
 
     def test_mfa3(self, user, settings):
         first = former.MFAKey.objects.create(user_id=user.pk, secret="B" * 32)
@@ -519,8 +710,30 @@ class TestSources:
             assert run(name)[0] == 1
             assert decrypt(enrollment(user).secret_key) == secret
             Totp.objects.all().delete()
+            Account.objects.all().delete()
             former.Authenticator.objects.all().delete()
             assert row.pk
+
+
+class Interruption(logging.Handler):
+    """Presses Ctrl-C while the event ``after`` so many is told."""
+
+    def __init__(self, after):
+        super().__init__()
+        self.left = after
+
+    def handle(self, record):
+        self.left -= 1
+        if self.left == -1:
+            raise KeyboardInterrupt
+
+
+def assert_all_are_told_of(count):
+    pks = [str(pk) for pk in Totp.objects.values_list("user_id", flat=True)]
+    told = Event.objects.filter(event="imported").values_list("user_pk", flat=True)
+    assert len(pks) == count
+    assert sorted(told) == sorted(pks)
+    assert Account.objects.exclude(imported_at=None).count() == count
 
 
 def test_a_source_says_where_it_is():

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser, OutputWrapper
 from django.db import connections
 from django.utils import translation
@@ -45,14 +46,18 @@ class DatabaseCommand(EnglishCommand):
     def execute(self, *args: Any, **options: Any) -> str | None:
         try:
             return super().execute(*args, **options)
-        except TotpError as error:
+        except (TotpError, ImproperlyConfigured) as error:
             with translation.override(None):
                 raise CommandError(str(error)) from error
 
+    @property
+    def out(self) -> Any:
+        """Return the file that the output goes to: ``None`` if it was closed before."""
+        return getattr(self.stdout, "_out", self.stdout)  # before 5.1 Django's wrapper has none
+
     def printable(self, text: str) -> str:
         """Return ``text`` as the terminal can show it, and takes it for nothing else."""
-        out = getattr(self.stdout, "_out", self.stdout)  # before 5.1 Django's wrapper has none
-        return printable(text, getattr(out, "encoding", None) or "utf-8")
+        return printable(text, getattr(self.out, "encoding", None) or "utf-8")
 
     def say(self, text: str, options: dict[str, Any]) -> None:
         """Write ``text`` unless ``--verbosity 0`` asks for silence."""

@@ -36,9 +36,9 @@ class BatchCommand(EnglishCommand):
         try:
             self._run(tallies, options)
         except KeyboardInterrupt:
-            self._report(tallies, options)
             raise CommandError(INTERRUPTED, returncode=130) from None
-        self._report(tallies, options)
+        finally:
+            self._report(tallies, options)
         self.refuse_leftovers(tallies)
 
     def _run(self, tallies: list[Counted], options: dict[str, Any]) -> None:

@@ -57,6 +57,7 @@ class Migration(migrations.Migration):
                         verbose_name="reason of the exemption",
                     ),
                 ),
+                ("imported_at", django_totp.moments.MomentField(editable=False, null=True)),
             ],
             options={
                 "verbose_name": "account",

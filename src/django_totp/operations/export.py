@@ -28,7 +28,7 @@ class Export:
     """All confirmed enrollments in the database ``using``, or in that which the routers name.
 
     To iterate over it is an event. ``unreadable`` has the keys of enrollments whose secret no
-    configured key could read.
+    configured key could read, or in which there was none.
     """
 
     using: str | None = None
@@ -72,8 +72,11 @@ def _line(totp: Totp, codes_left: int) -> str:
 
 @sensitive_variables("secret")
 def _uri(totp: Totp) -> str:
+    secret = spelling.secret(decrypt(totp.secret_key))
+    if not oath.is_secret(secret):
+        raise InvalidToken
     return oath.provisioning_uri(
-        spelling.secret(decrypt(totp.secret_key)),
+        secret,
         account=name_of(totp.user),
         issuer=conf.TOTP_ISSUER,
         digits=totp.digits,

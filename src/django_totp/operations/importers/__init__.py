@@ -1,10 +1,11 @@
 """Moving in: the authenticator apps that people have set up with another package.
 
 Devices are read in the order of their owners, a batch at a time and outside of any transaction.
-A batch is written by one INSERT: a row is all that there is of a user, so each user is here
-wholly or not at all. If somebody has enrolled since the batch was read, its rows are inserted
-one by one, and the unique column of the user decides. Nothing is remembered between runs: who is
-enrolled is left alone, so a run that was killed is resumed by another one.
+A batch is written by one INSERT, and each user is here wholly or not at all: with the row, the
+memory of it and the event. If somebody has enrolled since the batch was read, its rows are
+inserted one by one, and the unique column of the user decides. Who is enrolled is left alone, so
+a run that was killed is resumed by another one. Who was taken over once and is not enrolled any
+more has lost or left the app here: it does not come back by itself (``Account.imported_at``).
 
 A code that the source has accepted must not work here. Its last step is carried where the source
 stores it, and else those are burnt that it would accept by now, the present and the next. A step
@@ -15,8 +16,9 @@ Who has an app here from now on is asked for a code: the enrollment is confirmed
 that was at the source, so that no login counts that may have come by the password alone.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from itertools import islice
+from typing import Any
 
 from django.db import router
 
@@ -34,6 +36,7 @@ from .moving import Mover
 from .otp import Otp
 from .tally import Tally
 from .trench import Trench
+from .writing import Writer
 
 __all__ = ["BATCH_SIZE", "SOURCES", "Source", "SourceMissing", "Tally", "import_factors"]
 
@@ -51,18 +54,25 @@ BATCH_SIZE = 1000
 
 
 def import_factors(
-    name: str, using: str | None = None, *, batch_size: int = BATCH_SIZE, dry_run: bool = False
+    name: str,
+    using: str | None = None,
+    *,
+    again: Collection[Any] = (),
+    batch_size: int = BATCH_SIZE,
+    dry_run: bool = False,
 ) -> Iterator[Tally]:
     """Take over the devices of the source ``name``; yield the tally at first and by batches.
 
-    ``using`` names the database, if not the routers do. A dry run counts alike and writes
-    nothing. Raise SourceMissing, and ImproperlyConfigured where no valid key is configured. Call
-    it outside of any transaction.
+    ``using`` names the database, if not the routers do. ``again`` has the primary keys of users
+    who are taken over also if they were before. A dry run counts alike and writes nothing. Raise
+    SourceMissing, and ImproperlyConfigured where no valid key is configured. Call it outside of
+    any transaction.
     """
     resolve_fernet_keys()  # else each row would be unreadable
     source = SOURCES[name](using)
     tally = Tally(source.devices.count(), codes=source.count_codes(), remark=source.remark)
-    mover = Mover(name, source, tally, using or router.db_for_write(Totp), dry_run=dry_run)
+    writer = Writer(name, tally, using or router.db_for_write(Totp))
+    mover = Mover(source, tally, writer, again=again, dry_run=dry_run)
     yield tally
     people = source.people(batch_size)
     while batch := list(islice(people, batch_size)):

@@ -107,7 +107,8 @@ class Source(ABC):
         model: Any = get_user_model()
         named = {f"{self.user_key}__in": list(owners)}
         rows = model._default_manager.using(using).filter(**named)
-        found = fetch(rows.select_related(None).only(*_read_of(model, self.user_key)))
+        plain = rows.select_related(None).defer(None)  # whatever the manager adds
+        found = fetch(plain.only(*_read_of(model, self.user_key)))
         return {getattr(user, self.user_key): user for user in found}
 
     def count_codes(self) -> int:

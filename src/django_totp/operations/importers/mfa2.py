@@ -1,8 +1,10 @@
 """django-mfa2."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from django.contrib.auth import get_user_model
+from django.contrib.auth.base_user import AbstractBaseUser
 from django.db.models import Q
 
 from .base import Device, Source, moment
@@ -30,7 +32,21 @@ class Mfa2(Source):
     @property
     def user_key(self) -> str:
         model = get_user_model()
-        return "username" if hasattr(model, "username") else model.USERNAME_FIELD
+        names = {field.name for field in model._meta.get_fields()}
+        return "username" if "username" in names else model.USERNAME_FIELD
+
+    def users(self, owners: Iterable[Any], using: str) -> dict[Any, AbstractBaseUser]:
+        """Return the users that ``owners`` name, also where ``Ada`` is ``ada`` to the database.
+
+        A database to which these are two names finds nobody in the second search.
+        """
+        names = list(owners)
+        found = super().users(names, using)
+        left = [name for name in names if name not in found]
+        alike = super().users(left, using) if left else {}
+        folded = {name.casefold(): user for name, user in alike.items()}
+        more = {name: folded.get(name.casefold()) for name in left}
+        return found | {name: user for name, user in more.items() if user is not None}
 
     def device(self, row: Any) -> Device:
         return Device(row.properties["secret_key"])

@@ -7,7 +7,9 @@ from typing import Any
 LISTED = 20  # primary keys that are named of each kind
 KINDS = {  # what is named, in the order in which it is told
     "others": "Further devices of people who have several: the one used last was taken",
+    "older": "Taken, though a device of the same user that was used later had to be left",
     "enrolled": "Left alone, since their users are enrolled here",
+    "removed": "Left, since they were taken over before and removed here since: see --again",
     "moved": "Left alone, since somebody changed them meanwhile: run the command again",
     "inactive": "Taken, of users who are not active",
     "nobody": "Left, since there is no such user",
@@ -44,7 +46,11 @@ class Tally:
         """Return a sentence for each kind of which there are any, with the keys."""
         return [self._sentence(kind) for kind, count in self.counts.items() if count]
 
-    def _sentence(self, kind: str) -> str:
+    def keys(self, kind: str) -> str:
+        """Return the keys of the rows of a kind, as far as they are named."""
         pks, count = self.named[kind], self.counts[kind]
         more = f" and {count - len(pks)} more" if count > len(pks) else ""
-        return f"{KINDS[kind]}: {count} ({', '.join(map(str, pks))}{more})."
+        return f"{', '.join(map(str, pks))}{more}"
+
+    def _sentence(self, kind: str) -> str:
+        return f"{KINDS[kind]}: {self.counts[kind]} ({self.keys(kind)})."
