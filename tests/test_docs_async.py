@@ -1,11 +1,13 @@
 """docs/async.md: its views run, and its table is what there is."""
 
 import json
+import sys
 
 import pytest
-from asgiref.sync import async_to_sync
-from django.test import AsyncClient
+from asgiref.sync import async_to_sync, sync_to_async
+from django.test import AsyncClient, AsyncRequestFactory
 from django.urls import path
+from django.views.debug import ExceptionReporter
 
 from django_totp.auth import is_totp_enabled
 from django_totp.totp import start_totp_setup
@@ -65,6 +67,27 @@ def test_a_code_sends_money_once(client, settings, enrolled_user, otp, secret, s
     status, body = send(otp(secret, offset=1))
     assert status == 429
     assert body["detail"].startswith("Too many wrong codes.")
+
+
+@pytest.mark.parametrize("view", [MONEY["send_money"], CONFIRM["confirm"]])
+def test_no_example_shows_a_code_in_a_report(monkeypatch, enrolled_user, view):
+    def crash(*args, **kwargs):
+        raise RuntimeError
+
+    monkeypatch.setattr("django_totp.totp.answer", crash)
+    monkeypatch.setattr("django_totp.totp._confirm", crash)
+    is_view = view is MONEY["send_money"]
+    request = AsyncRequestFactory().post("/", {"code": "SECRET"} if is_view else {})
+    request.auser = sync_to_async(lambda: enrolled_user)
+    given = (request,) if is_view else (enrolled_user, "SECRET")
+    try:
+        async_to_sync(view)(*given)
+    except RuntimeError:
+        report = ExceptionReporter(request, *sys.exc_info())
+    frames = [one for one in report.get_traceback_frames() if one["filename"] != __file__]
+    assert view.__name__ in [one["function"] for one in frames]
+    assert "SECRET" not in str([one["vars"] for one in frames])
+    assert "SECRET" not in str(report.get_traceback_data()["filtered_POST_items"])
 
 
 def test_any_other_function(user, otp):

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from datetime import UTC, datetime
 
 import pytest
 from asgiref.sync import async_to_sync
@@ -17,7 +18,7 @@ from django_totp.assurance import Standing, of_claims, standing
 from django_totp.auth import end_sessions, finish_login, generate_challenge_token
 from django_totp.backup_code_utils import verify_backup_code
 from django_totp.conf import conf
-from django_totp.exceptions import TotpAlreadyExists
+from django_totp.exceptions import TooManyAttempts, TotpAlreadyExists, TotpNotEnrolled
 from django_totp.models import Totp
 from django_totp.testing import enroll, login, no_throttling, token_for
 from django_totp.totp import disable_totp, start_totp_setup, verify_totp_code
@@ -41,6 +42,12 @@ class TestAuthenticator:
             assert verify_totp_code(user, app.code())
         challenge = generate_challenge_token(user)
         assert finish_login(challenge, otp_code=app.code()) == user
+
+    def test_a_wait_stays(self, settings, user, app):
+        settings.TOTP_FAILURE_LIMIT = 0
+        assert not verify_totp_code(user, app.wrong_code())
+        with pytest.raises(TooManyAttempts):
+            verify_totp_code(user, app.code())
 
     def test_a_code_that_is_never_good(self, user, app):
         assert not verify_totp_code(user, app.used_code())
@@ -122,6 +129,28 @@ class TestLogin:
         login(client, user, second_factor=False)
         assert_led(client.get("/private/"), VERIFY, "/private/")
 
+    def test_where_there_is_none_to_be_given(self, user, make_client):
+        client = make_client()
+        with pytest.raises(TotpNotEnrolled):
+            login(client, user)
+        start_totp_setup(user)
+        with pytest.raises(TotpNotEnrolled):
+            login(client, user)
+        assert "_auth_user_id" not in client.session
+
+    def test_in_the_future(self, user, app, make_client):
+        with pytest.raises(ValueError, match="not in the future"):
+            login(make_client(), user, ago=-1)
+
+    def test_on_the_edge(self, user, app, make_client, time_machine):
+        """As the page says: a whole second is what a login tells."""
+        time_machine.move_to(datetime.now(UTC).replace(microsecond=999_999), tick=False)
+        client = make_client()
+        login(client, user, ago=59)
+        assert client.get("/strict/").content == b"strict"
+        login(client, user, ago=61)
+        assert_led(client.get("/strict/"), VERIFY, "/strict/")
+
     def test_without_where_there_is_none(self, user, make_client):
         client = make_client()
         login(client, user, second_factor=False)
@@ -192,6 +221,12 @@ class TestToken:
         assert standing(account_by("pk", user.pk), login) is worth
         assert login.is_recent(ago + 10)
         assert not login.is_recent(ago - 10)
+
+    @pytest.mark.parametrize("options", [{}, {"ago": 5}])
+    def test_where_there_is_none_to_be_given(self, user, options):
+        with pytest.raises(TotpNotEnrolled):
+            token_for(user, **options)
+        assert token_for(user, second_factor=False, **options)
 
     def test_at_an_endpoint(self, user, app):
         token = token_for(user)

@@ -15,8 +15,9 @@ from django.http import HttpRequest
 from django.test.utils import _TestState, override_settings
 
 from .assurance import Assurance, keep_in_session, new_login
+from .auth import is_totp_enabled
 from .backup_code_utils import generate_backup_codes, insert_codes
-from .exceptions import TotpAlreadyExists
+from .exceptions import TotpAlreadyExists, TotpNotEnrolled
 from .factor import Factor
 from .models import Account, Totp, forget, relate
 from .oath import ALGORITHMS, Hotp, time_step
@@ -39,7 +40,10 @@ class Authenticator:
         return self.factor.secret
 
     def code(self) -> str:
-        """Return the code of now. It is good, also if one of this time step was used before."""
+        """Return the code of now. It is good, also if one of this time step was used before.
+
+        A wait after wrong codes stays: until it is over, this one is refused as any other.
+        """
         _refuse_elsewhere()
         now = self._now()
         self._rows().filter(last_used_step__gte=now).update(last_used_step=now - 1)
@@ -96,18 +100,24 @@ def login(
     """Log ``user`` in by session, in a client of Django or of REST framework.
 
     The login says that it gave the second factor, or that it did not, ``ago`` seconds ago.
+    Raise TotpNotEnrolled if there is no second factor to be given, and ValueError if ``ago`` is
+    negative.
     """
     _refuse_elsewhere()
+    stated = _login(user, second_factor, ago)
     client.force_login(user)
     request: Any = HttpRequest()
     request.session, request.user = client.session, user
-    keep_in_session(request, _login(user, second_factor, ago))
+    keep_in_session(request, stated)
     request.session.save()
     client.cookies[settings.SESSION_COOKIE_NAME] = request.session.session_key
 
 
 def token_for(user: AbstractBaseUser, *, second_factor: bool = True, ago: float = 0) -> str:
-    """Return an access token of ``user`` that says the same as a session of ``login``."""
+    """Return an access token of ``user`` that says the same as a session of ``login``.
+
+    Raise what that raises.
+    """
     _refuse_elsewhere()
     from .tokens import pair  # loads REST framework, which sessions do without
 
@@ -132,10 +142,13 @@ class Unthrottled(override_settings):
 
 def _login(user: AbstractBaseUser, second_factor: bool, ago: float) -> Assurance:
     """Return the login, as it was then: whatever has ended logins since has ended it."""
-    methods = ("pwd", "otp") if second_factor else ("pwd",)
+    if ago < 0:
+        raise ValueError("A login is not in the future: ago is how many seconds it is in the past.")
     for model in (Totp, Account):
         forget(model, user)
-    now = new_login(user, *methods)
+    if second_factor and not is_totp_enabled(user):
+        raise TotpNotEnrolled
+    now = new_login(user, *(("pwd", "otp") if second_factor else ("pwd",)))
     return replace(now, time=int(time.time() - ago)) if ago else now
 
 
