@@ -4,11 +4,13 @@
 
 It runs on PostgreSQL, or on what ``DATABASE`` names as for the tests, in a database of its own that
 it drops at the end. Each user has a device in a table like that of django-otp; one in ten has two.
+With ``--trail``, events are kept in a table as well.
 """
 
 import argparse
 import base64
 import itertools
+import logging
 import os
 import time
 from collections.abc import Callable
@@ -21,6 +23,7 @@ from benchmarks.reencryption import DIFFERENT, Project, insert, memory, report_m
 
 EARLY = 10_000  # devices after which the memory is looked at for the first time
 FORMER = ("tests.former",)  # tables like those of other packages
+TRAIL = "BENCHMARK_TRAIL"  # a variable of the environment: each run is a process
 SECOND = 10  # one in so many users has a second device
 
 
@@ -31,6 +34,12 @@ def set_up(project: Project) -> None:
     from tests.former.models import TABLES
 
     base._model = TABLES.__getitem__  # type: ignore[assignment]
+    if TRAIL in os.environ:
+        from django_totp.trail import DatabaseHandler
+
+        logger = logging.getLogger("django_totp")
+        logger.setLevel(logging.INFO)
+        logger.addHandler(DatabaseHandler())
 
 
 def fill(users: int) -> int:
@@ -99,7 +108,10 @@ def measure(project: Project, users: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--users", type=int, default=100_000)
+    parser.add_argument("--trail", action="store_true", help="keep events in a table")
     arguments = parser.parse_args()
+    if arguments.trail:
+        os.environ[TRAIL] = "1"
     os.environ.setdefault("DATABASE", "postgresql")
     keys = (Fernet.generate_key().decode(), Fernet.generate_key().decode())
     set_up(Project(f"benchmark_{os.getpid()}", keys, FORMER))
