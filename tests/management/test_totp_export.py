@@ -246,6 +246,13 @@ def test_who_reads_no_further_ends_the_process(confirmed, monkeypatch):
     assert (end.value.code, moved) == (141, [1])
 
 
+def test_an_output_that_was_closed_before(confirmed, monkeypatch, caplog):
+    monkeypatch.setattr(sys, "stdout", None)  # as Python has it then
+    with pytest.raises(CommandError, match="Standard output is closed"):
+        call_command("totp_export", "--yes")
+    assert not caplog.records
+
+
 def _broken():
     raise BrokenPipeError
 
