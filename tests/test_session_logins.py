@@ -1,4 +1,4 @@
-"""What was broken once, or tried, by a reviewer of logins by session: none of it comes back."""
+"""Views of projects that log in by session, each in a way of its own: none lets anybody in halfway."""
 
 import contextlib
 import copy
@@ -36,12 +36,12 @@ from django_totp.views.pages import steps
 from tests import session_urls
 from tests.browsing import SETUP, VERIFY, Browser, assert_led
 
-pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.test_session_review")]
+pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.test_session_logins")]
 
 MODEL = "django.contrib.auth.backends.ModelBackend"
 AUTHENTICATION = "django.contrib.auth.middleware.AuthenticationMiddleware"
 OURS = "django_totp.middleware.SecondFactorMiddleware"
-HERE = "tests.test_session_review"
+HERE = "tests.test_session_logins"
 
 
 def _user(request):
