@@ -1,4 +1,4 @@
-"""Views of projects that log in by session, each in a way of its own: none lets anybody in halfway."""
+"""Views of projects that log in by session, each in its own way: none lets in halfway."""
 
 import contextlib
 import copy
