@@ -59,7 +59,9 @@ def database() -> dict[str, Any]:
     name = _usable(os.environ.get("DATABASE", "sqlite"), "sqlite")
     if name == "mariadb":
         _use_pymysql()
-    return DATABASES[name]
+    isolation = os.environ.get("ISOLATION")  # of each transaction and statement, in PostgreSQL
+    options = f"-c default_transaction_isolation={isolation}"
+    return DATABASES[name] | ({"OPTIONS": {"options": options}} if isolation else {})
 
 
 def cache() -> dict[str, Any]:

@@ -23,7 +23,7 @@ from hypothesis.stateful import (
 )
 
 from django_totp import attempts
-from django_totp.attempts import TRIES, refuse_while_waiting, retried
+from django_totp.attempts import refuse_while_waiting
 from django_totp.backup_code_utils import (
     generate_backup_codes,
     store_backup_codes,
@@ -32,6 +32,7 @@ from django_totp.backup_code_utils import (
 from django_totp.encryption import encrypt
 from django_totp.exceptions import InvalidTotpCode, TooManyAttempts
 from django_totp.models import Moved, Totp
+from django_totp.retrying import TRIES, retried
 from django_totp.totp import (
     confirm_totp_setup,
     end_wait,
@@ -340,6 +341,29 @@ def test_a_transaction_that_gave_way_to_another_is_run_again(error):
         return "done"
 
     assert give_way() == "done"
+
+
+@pytest.mark.parametrize(
+    ("error", "raised"),
+    [
+        (database_error("could not serialize access", sqlstate="40001"), TooManyAttempts),
+        (database_error(1213, "Deadlock found"), TooManyAttempts),
+        (database_error("referenced", kind=IntegrityError, sqlstate="23503"), IntegrityError),
+    ],
+    ids=str,
+)
+def test_who_gives_way_all_the_time_is_asked_for_patience(error, raised):
+    """Unless rows are in the way that stay there: that is for somebody to mend."""
+    calls = []
+
+    @retried
+    def give_way():
+        calls.append(error)
+        raise error
+
+    with pytest.raises(raised):
+        give_way()
+    assert len(calls) == TRIES
 
 
 @pytest.mark.parametrize(

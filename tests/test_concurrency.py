@@ -8,6 +8,7 @@ from collections import Counter
 from functools import partial
 
 import pytest
+from django.contrib.auth import get_user_model
 from django.utils import timezone
 
 from django_totp import devices
@@ -41,6 +42,7 @@ from django_totp.exceptions import (
 )
 from django_totp.models import Account, BackupCode, Totp, TrustedDevice
 from django_totp.policy import required_from
+from django_totp.tokens import token_pair
 from django_totp.totp import (
     TotpSetup,
     confirm_totp_setup,
@@ -154,6 +156,15 @@ def test_wrong_codes_beside_a_login_do_not_end_it(enrolled_user, secret, otp, pa
     assert answer == enrolled_user
 
 
+@pytest.mark.parametrize("attempt", ROUNDS)
+def test_logins_at_once_all_get_tokens(user, simplejwt, attempt):
+    """What is written beside a token must not fail: the code is used up by then."""
+    simplejwt(UPDATE_LAST_LOGIN=True)
+    answers = at_once(*[partial(token_pair, user, "pwd")] * CROWD)
+    assert errors(answers) == set()
+    assert get_user_model().objects.get().last_login
+
+
 # --- Trusted devices ---
 
 
@@ -186,6 +197,13 @@ def test_devices_do_not_hold_each_other_up(enrolled_user, device, attempt):
     assert None not in answers
     assert errors(answers) == set()
     assert TrustedDevice.objects.count() == CROWD + 1
+
+
+@pytest.mark.parametrize("attempt", ROUNDS)
+def test_a_device_is_removed_by_one(enrolled_user, device, attempt):
+    key = str(TrustedDevice.objects.get().pk)
+    answers = at_once(*[partial(devices.remove, enrolled_user, key)] * CROWD)
+    assert kinds(answers) == {True: 1, False: CROWD - 1}
 
 
 @pytest.mark.parametrize("attempt", ROUNDS)
@@ -371,8 +389,12 @@ def test_an_owed_enrollment_is_finished_once(settings, user, otp, patient):
     assert unused_codes() == sorted(codes)
 
 
-def test_the_first_who_finds_that_a_factor_is_owed_is_right(settings, user):
+@pytest.mark.parametrize("attempt", ROUNDS)
+@pytest.mark.parametrize("is_known", [False, True])
+def test_the_first_who_finds_that_a_factor_is_owed_is_right(settings, user, is_known, attempt):
     settings.TOTP_REQUIRED_FOR = ["everyone"]
+    if is_known:
+        Account.objects.create(user=user)
     answers = at_once(*[partial(required_from, user)] * CROWD)
     assert errors(answers) == set()
     assert Account.objects.get().required_since in answers

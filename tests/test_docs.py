@@ -26,7 +26,7 @@ from django.test import override_settings
 
 import django_totp
 import proof.__main__ as proof
-from django_totp import attempts, exceptions, serializers
+from django_totp import exceptions, retrying, serializers
 from django_totp.checks import settings as check_settings
 from django_totp.conf import Conf, conf
 from django_totp.encryption import resolve_fernet_keys
@@ -158,7 +158,7 @@ COMMANDS: dict[str, Callable[[list[str]], None]] = {
         ("docs/http-api.md", f"up to {serializers.PASSWORD_LENGTH} characters"),
         ("docs/http-api.md", f"A body of more than {base.MAX_BODY // 1024} KB is refused"),
         ("docs/errors.md", f"the body has more than {base.MAX_BODY // 1024} KB"),
-        ("docs/security.md", f"up to {attempts.TRIES} times"),
+        ("docs/security.md", f"up to {retrying.TRIES} times"),
     ],
 )
 def test_numbers_are_those_of_the_code(page: str, sentence: str) -> None:

@@ -13,7 +13,6 @@ from django.urls import reverse
 from rest_framework_simplejwt.tokens import RefreshToken
 
 from django_totp import auth, events, oath
-from django_totp.attempts import retried
 from django_totp.backup_code_utils import (
     rotate_backup_codes,
     store_backup_codes,
@@ -29,6 +28,7 @@ from django_totp.exceptions import (
 from django_totp.models import BackupCode, Totp
 from django_totp.moments import aware
 from django_totp.reauthentication import FreshProof, reauthenticate
+from django_totp.retrying import retried
 from django_totp.signals import totp_created
 from django_totp.totp import (
     confirm_totp_setup,

@@ -13,43 +13,31 @@ What is done with a right one (``Act``) is written with it, so that an action is
 very row that its proof was given for.
 """
 
-import functools
 import logging
 import math
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, ParamSpec, Protocol, TypeVar
+from typing import Any, Protocol
 
 from cryptography.fernet import InvalidToken
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import (
-    DatabaseError,
-    IntegrityError,
-    OperationalError,
-    connections,
-    router,
     transaction,
 )
 from django.utils import timezone
-from django.views.decorators.debug import sensitive_variables
 
 from . import events
 from .adoption import adopted
 from .conf import conf
 from .encryption import decrypt
 from .exceptions import TooManyAttempts, TotpNotEnrolled
-from .models import Moved, Totp
+from .models import Totp
+from .retrying import is_in_transaction_of_others
 
-P = ParamSpec("P")
-R = TypeVar("R")
-
-TRIES = 30
 RECOVERED = "recovered"  # the event of the one code that completes a recovery
 READ_AHEAD = "_totp_read_ahead"
-GAVE_WAY = {"40P01", "40001", 1213, 1020}  # deadlock, conflict: of PostgreSQL, of MariaDB
-GOT_CODES = {"23503", 1451}  # other rows refer to the one that was to be deleted
 HOUR = timedelta(hours=1)
 
 
@@ -87,35 +75,6 @@ class Guess(Protocol):
 
     def evaluate(self, totp: Totp) -> Verdict:
         """Return what came of it."""
-
-
-def retried(decide: Callable[P, R]) -> Callable[P, R]:
-    """Run ``decide`` again while others move the row that it has read.
-
-    Or while the database makes it give way to others: two deletions of one set of codes may
-    take different indexes in MariaDB, and so deadlock; and a row that was to be deleted may just
-    have got codes from a process of 1.1.x. Each loss is somebody else's progress,
-    so this ends. After ``TRIES`` of them the account is under more fire than a person makes:
-    raise TooManyAttempts, or what the database said. In somebody else's transaction, which the
-    database has ended, that comes at once.
-    """
-
-    @functools.wraps(decide)
-    @sensitive_variables("args", "kwargs")
-    def decide_again(*args: P.args, **kwargs: P.kwargs) -> R:
-        lost: Exception = TooManyAttempts(retry_after=1)
-        for _ in range(TRIES):
-            try:
-                return decide(*args, **kwargs)
-            except Moved:
-                lost = TooManyAttempts(retry_after=1)
-            except (OperationalError, IntegrityError) as error:
-                if not _gave_way(error) or _is_in_transaction():
-                    raise
-                lost = error
-        raise lost
-
-    return decide_again
 
 
 def read(user: AbstractBaseUser, using: str | None = None, **told: Any) -> Totp | None:
@@ -313,7 +272,7 @@ def _tell(guess: Guess, verdict: Verdict, user: AbstractBaseUser, request: Any) 
         events.refused(user, request, method=guess.method, reason=verdict.refused)
     else:
         events.record(guess.success, user, request, method=guess.method)
-    if _is_in_transaction_of_others():
+    if is_in_transaction_of_others():
         events.complain(
             "The guess of user %r was answered inside a transaction of the caller: if that is "
             "rolled back, the guess is forgotten and a used code works again. Call django_totp "
@@ -322,31 +281,5 @@ def _tell(guess: Guess, verdict: Verdict, user: AbstractBaseUser, request: Any) 
         )
 
 
-def _is_in_transaction() -> bool:
-    """Return whether a transaction is open: by ``atomic``, or by hand."""
-    connection = _connection()
-    is_open = connection.connection is not None
-    return connection.in_atomic_block or (is_open and not connection.autocommit)
-
-
-def _is_in_transaction_of_others() -> bool:
-    """Return whether a transaction is open that is not a test case's."""
-    connection = _connection()
-    if not connection.in_atomic_block:
-        return _is_in_transaction()
-    return any(not getattr(block, "_from_testcase", False) for block in connection.atomic_blocks)
-
-
 def _transaction(totp: Totp) -> AbstractContextManager[None]:
     return transaction.atomic(using=totp.database)
-
-
-def _connection() -> Any:
-    return connections[router.db_for_write(Totp)]
-
-
-def _gave_way(error: DatabaseError) -> bool:
-    """Return whether the database rolled a transaction back in favour of another one."""
-    cause = error.__cause__
-    codes = {getattr(cause, "sqlstate", None), getattr(cause, "pgcode", None), *error.args[:1]}
-    return bool(codes & (GAVE_WAY | GOT_CODES))

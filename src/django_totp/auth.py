@@ -20,7 +20,7 @@ from .assurance import (
     standing,
     totp_of,
 )
-from .attempts import Guess, answer, read, read_enrolled, retried
+from .attempts import Guess, answer, read, read_enrolled
 from .backup_code_utils import BackupCodeGuess
 from .exceptions import (
     InvalidBackupCode,
@@ -32,6 +32,7 @@ from .exceptions import (
 )
 from .factor import TotpGuess
 from .models import Account, Totp, relate
+from .retrying import retried
 from .totp import (
     TotpSetup,
     as_seen,

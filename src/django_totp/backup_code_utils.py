@@ -14,11 +14,12 @@ from django.views.decorators.debug import sensitive_variables
 
 from . import events, signals, spelling, threads
 from .adoption import give_digests
-from .attempts import Proof, Verdict, answer, read_enrolled, read_secret, retried, right, trusted
+from .attempts import Proof, Verdict, answer, read_enrolled, read_secret, right, trusted
 from .conf import conf
 from .encryption import encrypt, keyed_digest, keyed_digests
 from .exceptions import ReauthenticationRequired, TotpNotEnrolled
 from .models import BackupCode, Totp, fetch
+from .retrying import retried
 
 CODE_BYTES, GROUP = 10, 4  # 80 bits are 16 symbols of base32, in groups of four
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base32

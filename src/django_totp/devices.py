@@ -43,6 +43,7 @@ from .challenges import digest_of, state_of
 from .conf import conf
 from .models import TrustedDevice, fetch
 from .moments import CLOCK_SKEW, EPOCH
+from .retrying import retried
 from .users import session_hashes
 
 T = TypeVar("T")
@@ -146,6 +147,7 @@ def is_live(device: TrustedDevice) -> bool:
     return is_in_time and _rests_on_now(device)
 
 
+@retried
 def remove(user: AbstractBaseUser, key: str, *, request: Any = None, reason: str = "") -> bool:
     """End the device of ``user`` with that key, and return whether there was one."""
     if not KEY.fullmatch(key):
@@ -158,6 +160,7 @@ def remove(user: AbstractBaseUser, key: str, *, request: Any = None, reason: str
     return True
 
 
+@retried
 def remove_all(user: AbstractBaseUser, *, request: Any = None) -> None:
     """End all devices of ``user``."""
     if _delete(TrustedDevice.objects.filter(user_id=user.pk)):
@@ -210,6 +213,7 @@ def left_of(kept: Kept) -> int:
     return min(kept.at + longest - int(time.time()), longest)
 
 
+@retried
 @sensitive_variables("kept", "following")
 def _used(user: AbstractBaseUser, kept: Kept, request: Any) -> Trusted | None:
     following = replace(kept, secret=secrets.token_urlsafe(24))
@@ -236,6 +240,7 @@ def _refuse(user: AbstractBaseUser, kept: Kept, rows: Any, request: Any) -> None
     events.record("device_refused", user, request, level=logging.WARNING, **facts)
 
 
+@retried
 @sensitive_variables("kept")
 def _insert(user: AbstractBaseUser, at: int, name: str) -> str:
     kept = Kept(tag_of(user), at, 0, secrets.token_urlsafe(16), secrets.token_urlsafe(24))
@@ -266,6 +271,7 @@ def _upgrade(instance: Any) -> None:
         _rebind(row, row.password, instance.password)
 
 
+@retried
 @sensitive_variables("before", "after")
 def _rebind(row: Any, before: str, after: str) -> None:
     """Let the devices that rest on a password's hash rest on another one."""

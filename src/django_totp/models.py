@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from django.conf import settings
+from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import IntegrityError, models, router, transaction
 from django.db.models.signals import post_delete, pre_delete
@@ -298,7 +299,8 @@ class Account(models.Model):
             with transaction.atomic(using=rows.db):
                 rows.create(user_id=self.pk, **values)
         except IntegrityError:
-            if not rows.filter(pk=self.pk).exists():
+            # Under SERIALIZABLE, a row that is in the way is not seen in this transaction.
+            if not get_user_model()._base_manager.using(rows.db).filter(pk=self.pk).exists():
                 raise
             raise Moved from None
 

@@ -21,6 +21,7 @@ from .conf import conf
 from .exceptions import PolicyUnavailable, TotpRequired
 from .models import Account, Totp, relate, related
 from .moments import today
+from .retrying import retried
 
 EVERYONE, GROUP = "everyone", "group:"
 COLUMNS = {"staff": "is_staff", "superusers": "is_superuser"}  # words, and what they ask
@@ -129,6 +130,7 @@ def _is_in_group(name: str, user: Any) -> bool:
     return bool(groups.filter(name=name).exists())
 
 
+@retried
 def _note(user: AbstractBaseUser, account: Account | None) -> datetime:
     """Store that ``user`` was found to owe a factor. The first who stores it is right."""
     now = datetime.now(UTC)

@@ -12,11 +12,12 @@ from django.views.decorators.debug import sensitive_variables
 
 from . import devices, events, threads
 from .assurance import Assurance, gave_code, upgraded
-from .attempts import Act, answer, move, read_enrolled, retried, trusted
+from .attempts import Act, answer, move, read_enrolled, trusted
 from .auth import guess_of
 from .conf import conf
 from .exceptions import ReauthenticationRequired
 from .models import Totp
+from .retrying import retried
 from .users import username_of
 
 

@@ -21,7 +21,7 @@ from django.views.decorators.debug import sensitive_variables
 from . import challenges, events, notices, policy, signals
 from .accounts import join
 from .assurance import totp_of
-from .attempts import read, read_enrolled, retried
+from .attempts import read, read_enrolled
 from .challenges import CANCEL, RECOVER
 from .conf import conf
 from .exceptions import (
@@ -36,6 +36,7 @@ from .exceptions import (
 )
 from .models import Totp
 from .moments import MICROSECOND
+from .retrying import retried
 from .totp import as_seen
 from .users import email_of, is_active
 

@@ -11,6 +11,7 @@ from rest_framework_simplejwt.settings import api_settings
 from rest_framework_simplejwt.tokens import Token
 
 from .assurance import UNKNOWN, Assurance, new_login
+from .retrying import retried
 
 CLAIMS = (*UNKNOWN.claims, "device")
 
@@ -26,10 +27,11 @@ def token_pair(user: AbstractBaseUser, *methods: str) -> dict[str, str]:
 
 def pair(user: AbstractBaseUser, login: Assurance) -> dict[str, str]:
     """Return new tokens of ``user`` that state ``login``, as the project makes tokens."""
-    refresh: Any = import_string(api_settings.TOKEN_OBTAIN_SERIALIZER).get_token(user)
+    serializer: Any = import_string(api_settings.TOKEN_OBTAIN_SERIALIZER)
+    refresh = retried(serializer.get_token)(user)  # a code is used up: this must not be in vain
     restate(refresh, login)
     if api_settings.UPDATE_LAST_LOGIN:
-        update_last_login(None, user)  # type: ignore[arg-type]
+        retried(update_last_login)(None, user)  # type: ignore[arg-type]
     return _signed(refresh)
 
 
@@ -58,11 +60,11 @@ def rotated(refresh: Any, *, uses_up: bool) -> dict[str, str]:
     somebody else has used it up: of simultaneous requests, one gets the new tokens.
     """
     if uses_up and hasattr(refresh, "blacklist"):
-        use_up(refresh.blacklist())
+        use_up(retried(refresh.blacklist)())
     refresh.set_jti()
     refresh.set_exp()
     refresh.set_iat()
-    refresh.outstand()
+    retried(refresh.outstand)()
     return _signed(refresh)
 
 

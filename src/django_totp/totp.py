@@ -14,16 +14,7 @@ from django.views.decorators.debug import sensitive_variables
 
 from . import events, oath, policy, qr, signals, threads
 from .adoption import has_codes
-from .attempts import (
-    TRIES,
-    Proof,
-    answer,
-    read,
-    read_enrolled,
-    read_secret,
-    retried,
-    trusted,
-)
+from .attempts import Proof, answer, read, read_enrolled, read_secret, trusted
 from .backup_code_utils import generate_backup_codes, insert_codes
 from .conf import conf
 from .exceptions import (
@@ -45,6 +36,7 @@ from .factor import (
 )
 from .models import Account, Moved, Totp, relate
 from .moments import CLOCK_SKEW, age, next_second
+from .retrying import TRIES, retried
 from .users import name_of
 
 

@@ -14,10 +14,10 @@ from typing import Any, ClassVar
 from django.db import models, router
 from django.db.models import Q, QuerySet
 
-from django_totp.attempts import retried
 from django_totp.conf import conf
 from django_totp.encryption import made_at
 from django_totp.models import Event, Moved, Totp, TrustedDevice, fetch
+from django_totp.retrying import retried
 
 from .support import State, in_state
 

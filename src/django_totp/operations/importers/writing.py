@@ -18,8 +18,8 @@ from django.db.models.signals import post_save
 from django.utils import timezone
 
 from django_totp import events
-from django_totp.attempts import retried
 from django_totp.models import Account, Moved, Totp
+from django_totp.retrying import retried
 
 from .inserts import insert
 from .tally import Tally

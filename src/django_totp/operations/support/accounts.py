@@ -7,11 +7,11 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.utils.translation import gettext_lazy as _
 
 from django_totp import events, policy
-from django_totp.attempts import retried
 from django_totp.conf import conf
 from django_totp.exceptions import PolicyUnavailable, TotpError
 from django_totp.models import Account
 from django_totp.moments import as_configured
+from django_totp.retrying import retried
 
 
 class NotExempt(TotpError):
