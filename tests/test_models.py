@@ -205,6 +205,19 @@ def test_there_is_no_index_but_those_that_are_asked(db, model, indexed):
     assert columns == set(map(tuple, indexed))
 
 
+@pytest.mark.parametrize("code", [{"sqlstate": "23505"}, {"pgcode": "23505"}])
+def test_a_row_that_is_in_the_way_and_not_seen_is_a_race_that_was_lost(user, monkeypatch, code):
+    """As at SERIALIZABLE, in a transaction that has begun before it was there."""
+    account = Account.objects.of(user)
+
+    def refuse(self, **values):
+        raise IntegrityError("duplicate key") from type("DriverError", (Exception,), code)()
+
+    monkeypatch.setattr(QuerySet, "create", refuse)
+    with pytest.raises(Moved):
+        account.end_logins()
+
+
 def test_what_the_database_has_against_an_account_is_told(user, monkeypatch):
     """No row is in the way: it would not help to try again."""
     account = Account.objects.of(user)

@@ -10,9 +10,8 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
-from django.db import IntegrityError, models, router, transaction
+from django.db import DatabaseError, IntegrityError, models, router, transaction
 from django.db.models.signals import post_delete, pre_delete
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
@@ -21,6 +20,7 @@ from .conf import conf
 from .encryption import made_at
 from .moments import CLOCK_SKEW, MomentField, age
 
+DUPLICATE = {"23505", 1062}  # a row is in the way: of PostgreSQL, of MariaDB
 RECOVERY_WINDOW = timedelta(days=7)
 
 
@@ -298,9 +298,9 @@ class Account(models.Model):
         try:
             with transaction.atomic(using=rows.db):
                 rows.create(user_id=self.pk, **values)
-        except IntegrityError:
-            # Under SERIALIZABLE, a row that is in the way is not seen in this transaction.
-            if not get_user_model()._base_manager.using(rows.db).filter(pk=self.pk).exists():
+        except IntegrityError as error:
+            # At SERIALIZABLE, this transaction may not see the row that is in the way.
+            if not codes_of(error) & DUPLICATE and not rows.filter(pk=self.pk).exists():
                 raise
             raise Moved from None
 
@@ -378,6 +378,12 @@ class HasCodes(models.Func):
         "IS NOT NULL)"
     )
     output_field = models.BooleanField()
+
+
+def codes_of(error: DatabaseError) -> set[Any]:
+    """Return what the database calls ``error``: its SQLSTATE, or the number of MariaDB."""
+    cause = error.__cause__
+    return {getattr(cause, "sqlstate", None), getattr(cause, "pgcode", None), *error.args[:1]}
 
 
 def related(model: type[models.Model], user: AbstractBaseUser) -> Any:

@@ -13,7 +13,7 @@ from django.db import DatabaseError, IntegrityError, OperationalError, connectio
 from django.views.decorators.debug import sensitive_variables
 
 from .exceptions import TooManyAttempts
-from .models import Moved, Totp
+from .models import Moved, Totp, codes_of
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -64,14 +64,9 @@ def is_in_transaction_of_others() -> bool:
 
 def _is_loss(error: Exception) -> bool:
     """Return whether to decide again may help."""
-    return not isinstance(error, DatabaseError) or (_gave_way(error) and not is_in_transaction())
-
-
-def _gave_way(error: DatabaseError) -> bool:
-    """Return whether the database rolled a transaction back in favour of another one."""
-    cause = error.__cause__
-    codes = {getattr(cause, "sqlstate", None), getattr(cause, "pgcode", None), *error.args[:1]}
-    return bool(codes & (GAVE_WAY | GOT_CODES))
+    if not isinstance(error, DatabaseError):
+        return True
+    return bool(codes_of(error) & (GAVE_WAY | GOT_CODES)) and not is_in_transaction()
 
 
 def _connection() -> Any:

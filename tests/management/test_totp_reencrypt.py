@@ -89,6 +89,13 @@ def test_a_dry_run_counts_what_there_is_to_do(rotating_user):
     assert run() == ONE_AND_TEN
 
 
+@pytest.mark.parametrize("key", [None, "", "nonsense"])
+def test_a_key_that_is_none(enrolled_user, settings, key):
+    settings.TOTP_ENCRYPTION_KEY = key
+    with pytest.raises(CommandError, match="TOTP_ENCRYPTION_KEY"):
+        run()
+
+
 def test_an_empty_database_has_nothing_to_move(db):
     assert [re.findall(r"\d+", line) for line in run()] == [["0"] * 3] * 2
 

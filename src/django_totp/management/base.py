@@ -23,11 +23,17 @@ CHANGED = (
 
 
 class EnglishCommand(BaseCommand):
-    """A command that speaks English in every project: for logs, scripts and whoever helps."""
+    """A command that speaks English in every project: for logs, scripts and whoever helps.
+
+    What is wrong with the project or with an argument is a sentence, without a traceback.
+    """
 
     def execute(self, *args: Any, **options: Any) -> str | None:
         with translation.override(None):
-            return super().execute(*args, **options)
+            try:
+                return super().execute(*args, **options)
+            except (TotpError, ImproperlyConfigured) as error:
+                raise CommandError(str(error)) from error
 
 
 class DatabaseCommand(EnglishCommand):
@@ -42,13 +48,6 @@ class DatabaseCommand(EnglishCommand):
             choices=tuple(connections),
             help="The database to work on. By default the one that the routers name.",
         )
-
-    def execute(self, *args: Any, **options: Any) -> str | None:
-        try:
-            return super().execute(*args, **options)
-        except (TotpError, ImproperlyConfigured) as error:
-            with translation.override(None):
-                raise CommandError(str(error)) from error
 
     @property
     def out(self) -> Any:
