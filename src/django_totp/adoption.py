@@ -15,10 +15,12 @@ from django.db.models import Exists, OuterRef, Q
 from . import spelling
 from .encryption import decrypt, keyed_digest
 from .models import BackupCode, HasCodes, Moved, Totp, fetch
+from .retrying import retried
 
 UNDIGESTED = Q(digest=None, is_used=False)
 
 
+@retried
 def adopted(totp: Totp | None) -> Totp | None:
     """Return ``totp``, confirmed if it is an enrollment that 1.1.x has switched on.
 

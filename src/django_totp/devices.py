@@ -147,7 +147,6 @@ def is_live(device: TrustedDevice) -> bool:
     return is_in_time and _rests_on_now(device)
 
 
-@retried
 def remove(user: AbstractBaseUser, key: str, *, request: Any = None, reason: str = "") -> bool:
     """End the device of ``user`` with that key, and return whether there was one."""
     if not KEY.fullmatch(key):
@@ -160,7 +159,6 @@ def remove(user: AbstractBaseUser, key: str, *, request: Any = None, reason: str
     return True
 
 
-@retried
 def remove_all(user: AbstractBaseUser, *, request: Any = None) -> None:
     """End all devices of ``user``."""
     if _delete(TrustedDevice.objects.filter(user_id=user.pk)):
@@ -213,7 +211,6 @@ def left_of(kept: Kept) -> int:
     return min(kept.at + longest - int(time.time()), longest)
 
 
-@retried
 @sensitive_variables("kept", "following")
 def _used(user: AbstractBaseUser, kept: Kept, request: Any) -> Trusted | None:
     following = replace(kept, secret=secrets.token_urlsafe(24))
@@ -240,7 +237,6 @@ def _refuse(user: AbstractBaseUser, kept: Kept, rows: Any, request: Any) -> None
     events.record("device_refused", user, request, level=logging.WARNING, **facts)
 
 
-@retried
 @sensitive_variables("kept")
 def _insert(user: AbstractBaseUser, at: int, name: str) -> str:
     kept = Kept(tag_of(user), at, 0, secrets.token_urlsafe(16), secrets.token_urlsafe(24))
@@ -258,6 +254,7 @@ def _insert(user: AbstractBaseUser, at: int, name: str) -> str:
     return replace(kept, key=device.pk).text
 
 
+@retried
 def _delete(rows: Any) -> bool:
     _total, by_model = rows.delete()
     return bool(by_model.get(TrustedDevice._meta.label))
@@ -271,7 +268,6 @@ def _upgrade(instance: Any) -> None:
         _rebind(row, row.password, instance.password)
 
 
-@retried
 @sensitive_variables("before", "after")
 def _rebind(row: Any, before: str, after: str) -> None:
     """Let the devices that rest on a password's hash rest on another one."""
@@ -332,7 +328,7 @@ def _harmless(act: Callable[[], T]) -> T | None:
     """
     try:
         with _savepoint():
-            return act()
+            return retried(act)()
     except Exception:
         events.complain(
             "Trusted devices cannot be read or written, so a code is asked for. Look at the table "

@@ -26,6 +26,7 @@ from django_totp.auth import step_up
 from django_totp.authentication import named_by, named_in, user_of
 from django_totp.events import complain, complain_of_search
 from django_totp.exceptions import TotpError
+from django_totp.retrying import retried
 from django_totp.serializers import JWTStepUpRequest, TokenPairResponse
 from django_totp.throttle import Subject
 from django_totp.tokens import CLAIMS, claims_in, pair, restate, restate_as, rotated, use_up
@@ -166,7 +167,7 @@ class JWTRefreshView(TokenView, TokenRefreshView):
                     self.judge(judged)
 
             def blacklist(judged) -> Any:  # noqa: N805
-                return use_up(super().blacklist())
+                return use_up(retried(super().blacklist)())
 
         return Judging
 
