@@ -14,6 +14,7 @@ from django.db.models import Field, QuerySet
 from . import policy
 from .compiled import Compiled, compile_once, is_in_range, is_plain
 from .models import Account, HasCodes, Totp, fetch, forget, relate, related
+from .retrying import retried
 
 HAS_CODES = "has_totp_codes"  # of a user whom ``accounts`` has read
 
@@ -26,6 +27,7 @@ def accounts() -> QuerySet[Any]:
     return policy.with_groups(rows.annotate(**{HAS_CODES: HasCodes("totp")}))
 
 
+@retried
 def account_by(name: str, value: Any) -> AbstractBaseUser | None:
     """Return the user whose field ``name`` is ``value``, or ``None``: one query.
 
