@@ -6,6 +6,7 @@ import itertools
 import re
 import tomllib
 from collections.abc import Iterator
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 
@@ -17,10 +18,13 @@ from babel import Locale
 from babel.messages.catalog import Catalog, Message
 from babel.messages.extract import extract
 from babel.messages.pofile import read_po
+from django.urls import reverse
 from django.utils import translation
 from django.utils.translation.template import templatize
+from rest_framework_simplejwt.tokens import RefreshToken
 
 import django_totp
+from django_totp.authentication import SAID_BY_SIMPLEJWT
 from tests import markdown
 
 LANGUAGES = [
@@ -43,6 +47,7 @@ KEYWORDS = {
 HOLE = re.compile(r"%\(\w+\)[a-z]|%%|\{\w*\}")
 NUMBERS = {"%(count)d", "%(counter)s", "%(left)d", "%(seconds)d"}
 MISSPELT = {("id", "User inactive or deleted.")}  # by them: "akfif"
+FIELDS = {"jwt-refresh": "refresh", "jwt-verify": "token", "jwt-step-up": "refresh"}
 GLOSSARY = tomllib.loads(markdown.read("docs/glossary.toml"))
 TERMS = list(GLOSSARY["de"])
 
@@ -113,6 +118,63 @@ def test_the_sentences_are_found():
     assert ("mail", "Time") in sentences()
     assert ("", "Lost your phone?") in sentences()
     assert ("", "Too many wrong codes. Try again in %(seconds)d second.") in sentences()
+
+
+def test_what_simplejwt_says_is_said_like_this_there():
+    """A sentence that it changes would be English again."""
+    folder = Path(rest_framework_simplejwt.__file__).parent
+    said = {
+        message
+        for path in folder.rglob("*.py")
+        for _line, message, *_ in extract("python", io.BytesIO(path.read_bytes()), KEYWORDS)
+    }
+    assert set(SAID_BY_SIMPLEJWT) <= said
+
+
+@pytest.fixture
+def bad_tokens(user):
+    """Return requests with tokens of each kind that are refused, by the name of the endpoint."""
+    refresh = RefreshToken.for_user(user)
+    expired = RefreshToken.for_user(user)
+    expired.set_exp(lifetime=timedelta(days=-1))
+    nobody = RefreshToken()
+    posted = [
+        (name, {field: str(token)})
+        for name, field in FIELDS.items()
+        for token in ("x", refresh.access_token, expired, nobody)
+    ]
+    headers = [
+        "Bearer x",
+        "Bearer",
+        "Bearer x y",
+        f"Bearer {nobody.access_token}",
+        f"Bearer {refresh}",
+    ]
+    return posted, headers
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("language", ["ar", "el", "ja", "uk"])
+def test_no_refusal_of_a_token_is_english(settings, api, bad_tokens, language):
+    """simplejwt has no Greek and no Japanese, and Arabic where it is an installed app."""
+    settings.LANGUAGE_CODE = translation.to_language(language)
+    posted, headers = bad_tokens
+    answers = [api.post(reverse(name), body, format="json").json() for name, body in posted]
+    answers += [
+        api.get(reverse("totp-status"), HTTP_AUTHORIZATION=header).json() for header in headers
+    ]
+    said = [text for answer in answers for text in texts_in(answer)]
+    assert len(said) >= len(answers)
+    assert not [text for text in said if text.isascii()]
+
+
+def texts_in(body):
+    """Yield the sentences of a refusal: all that is no code."""
+    for name, value in body.items() if isinstance(body, dict) else enumerate(body):
+        if isinstance(value, (dict, list)):
+            yield from texts_in(value)
+        elif name not in ("code", "token_class", "token_type") and isinstance(value, str):
+            yield value
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
