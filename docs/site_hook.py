@@ -17,6 +17,7 @@ PAGES = {
     "CONTRIBUTING.md": "contributing.md",
     "SECURITY.md": "security-policy.md",
 }
+NO_PAGES = {".py", ".toml"}  # in docs/, as exclude_docs has them
 FENCE = re.compile(r"^( *)```.*?^\1```$", re.M | re.S)
 LINK = re.compile(r"\[(?P<text>[^\]]+)\]\((?P<target>[^)\s]+)\)")
 FETCHED = {"audio", "embed", "iframe", "img", "link", "object", "script", "source", "video"}
@@ -104,7 +105,7 @@ def _link(link: re.Match[str], folder: Path) -> str:
     if not target or urlsplit(target).scheme:
         return link[0]
     path = (folder / target).resolve()
-    if path.is_relative_to(ROOT / "docs"):
+    if path.is_relative_to(ROOT / "docs") and path.suffix not in NO_PAGES:
         there = str(path.relative_to(ROOT / "docs"))
     elif path.parent == ROOT and path.name in PAGES:
         there = PAGES[path.name]

@@ -197,6 +197,7 @@ OTHER_CODES = {
     "invalid_credentials": _request(data=dict.fromkeys(["username", "email", "password"], "x")),
     "not_authenticated": _request("totp/create/"),
     "token_not_valid": _request("jwt/verify/", data={"token": "x"}),
+    "bad_authorization_header": _request("totp/", "get", HTTP_AUTHORIZATION="Bearer x y"),
     "not_found": _at_a_device_that_is_none,
     "method_not_allowed": _request(method="delete"),
     "not_acceptable": _request(HTTP_ACCEPT="text/html"),

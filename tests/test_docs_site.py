@@ -6,6 +6,7 @@ The build itself, which knows the links, is the nox session ``docs``.
 import importlib.util
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -51,6 +52,17 @@ def test_the_pages_from_elsewhere_exist_and_hide_none(hook: ModuleType) -> None:
     for name, page in hook.PAGES.items():
         assert (markdown.ROOT / name).is_file()
         assert not (DOCS / page).exists()
+
+
+def test_no_link_leads_to_what_the_site_leaves_out(hook: ModuleType) -> None:
+    """MkDocs takes such a link for no fault."""
+    left_out = CONFIG["exclude_docs"].split()
+    assert {Path(name).suffix for name in left_out} == hook.NO_PAGES
+    names = [*(f"docs/{path.relative_to(DOCS)}" for path in DOCS.glob("**/*.md")), *hook.PAGES]
+    for name in names:
+        text = hook.as_on_site(markdown.read(name), name)
+        targets = {link["target"].partition("#")[0] for link in hook.LINK.finditer(text)}
+        assert not {f"/{target}" for target in targets} & set(left_out), name
 
 
 def test_the_navigation_tells_apart_what_is_looked_for() -> None:

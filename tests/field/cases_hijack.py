@@ -5,6 +5,7 @@ from django.urls import reverse
 from hijack.signals import hijack_ended, hijack_started
 
 from django_totp.auth import is_totp_enabled
+from django_totp.models import Totp
 from tests.field.impersonation import keep_second_factor
 from tests.field.journey import test_journey  # noqa: F401
 from tests.visitors import MIDDLEWARE, make_visitor, page_of
@@ -79,6 +80,27 @@ def test_it_changes_no_second_factor(recipe, root, ada):
     for name in ("two-factor-disable", "two-factor-backup-codes"):
         assert page_of(root.client.post(reverse(name))) == reverse("two-factor-verify")
     assert is_totp_enabled(ada.user)
+
+
+@pytest.mark.parametrize("is_enrolled", [True, False])
+def test_it_gives_nobody_a_second_factor(settings, recipe, root, is_enrolled):
+    """Neither on the pages nor at the endpoints: only the user knows the password."""
+    settings.TOTP_REAUTHENTICATE = True
+    if is_enrolled:
+        root.enroll()
+        root.log_in("/admin/login/")
+    else:
+        root.give_password("/admin/login/")
+    bob = make_visitor("bob")
+    acquire(root, bob)
+    assert seen_by(root) == bob.name
+    setup = reverse("two-factor-setup")
+    for answer in (root.client.get(setup), root.client.post(setup, {"password": "a guess"})):
+        assert 'name="password"' in answer.content.decode()
+        assert "otpauth" not in answer.content.decode()
+    refused = root.client.post(reverse("totp-create"))
+    assert refused.json()["code"] == "reauthentication_required"
+    assert not Totp.objects.filter(user=bob.user).exists()
 
 
 def test_without_the_recipe_the_users_code_is_asked_for(root, ada):
