@@ -73,12 +73,16 @@ def test_hijacks_and_releases(recipe, root, ada):
         assert root.client.get("/admin/").status_code == 200
 
 
-def test_it_changes_no_second_factor(recipe, root, ada):
+def test_it_changes_no_second_factor(settings, recipe, root, ada):
+    settings.TOTP_REAUTHENTICATE = True
     root.enroll()
     root.log_in("/admin/login/")
     acquire(root, ada)
     for name in ("two-factor-disable", "two-factor-backup-codes"):
         assert page_of(root.client.post(reverse(name))) == reverse("two-factor-verify")
+    for name in ("totp-disable", "totp-rotate-backup-codes", "totp-replace"):
+        refused = root.client.post(reverse(name))
+        assert refused.json()["code"] == "reauthentication_required"
     assert is_totp_enabled(ada.user)
 
 
