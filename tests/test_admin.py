@@ -784,6 +784,13 @@ class TestAccounts:
         assert '<td class="field-logins_count_from">-</td>' in page
         assert '<td class="field-exempt_until nowrap">-</td>' in page
 
+    def test_who_was_imported_and_nothing_else_is_not_listed(self, superuser, account, make_user):
+        Account.objects.update(imported_at=account.valid_from)
+        Account.objects.create(user=make_user("grace"), imported_at=account.valid_from)
+        page = text_of(superuser.get(ACCOUNTS))
+        assert "ada@example.com</a>" in page
+        assert "grace@example.com" not in page
+
     def test_a_page(self, superuser, account):
         page = text_of(superuser.get(f"{ACCOUNTS}{account.pk}/change/"))
         for text in ("ada@example.com</a>", "Jan. 1, 2030, noon", "no &lt;phone&gt;"):

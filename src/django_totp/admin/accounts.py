@@ -1,6 +1,10 @@
 """Accounts in Django's admin: whose logins were ended, and who must enroll or is exempt."""
 
+from typing import Any
+
 from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
 
 from django_totp.models import Account
 
@@ -21,3 +25,9 @@ class AccountAdmin(SupportAdmin):
     )
     fields = ("account", *list_display[1:])
     readonly_fields = fields
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        # After an import everybody has a row, most of which say nothing that is shown here.
+        rows: QuerySet[Any] = super().get_queryset(request)
+        nothing = {"valid_from": None, "required_since": None, "exempt_until": None}
+        return rows.exclude(imported_at__isnull=False, **nothing)
