@@ -3,9 +3,12 @@
 Who decides on a row that somebody moves meanwhile has lost a race, and reads it again. So has who
 is told by the database to give way: in a deadlock, or because it runs transactions as if one came
 after the other (SERIALIZABLE). Each loss is somebody else's progress, so this ends.
+A database may take those for rivals who are none: pauses of random length part them.
 """
 
 import functools
+import random
+import time
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
@@ -19,6 +22,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 TRIES = 30
+LONGEST_PAUSE = 0.05  # seconds
 GAVE_WAY = {"40P01", "40001", 1213, 1020}  # deadlock, conflict: of PostgreSQL, of MariaDB
 GOT_CODES = {"23503", 1451}  # other rows refer to the one that was to be deleted
 
@@ -36,12 +40,16 @@ def retried(decide: Callable[P, R]) -> Callable[P, R]:
     @functools.wraps(decide)
     @sensitive_variables("args", "kwargs")
     def decide_again(*args: P.args, **kwargs: P.kwargs) -> R:
-        for left in reversed(range(TRIES)):
+        for losses in range(1, TRIES + 1):
             try:
                 return decide(*args, **kwargs)
-            except (Moved, OperationalError, IntegrityError) as error:
-                if not _is_loss(error) or (isinstance(error, IntegrityError) and not left):
+            except Moved:
+                continue
+            except (OperationalError, IntegrityError) as error:
+                is_last = losses == TRIES
+                if not _gave_way(error) or (isinstance(error, IntegrityError) and is_last):
                     raise
+            _pause(losses)
         raise TooManyAttempts(retry_after=1)
 
     return decide_again
@@ -62,11 +70,14 @@ def is_in_transaction_of_others() -> bool:
     return any(not getattr(block, "_from_testcase", False) for block in connection.atomic_blocks)
 
 
-def _is_loss(error: Exception) -> bool:
-    """Return whether to decide again may help."""
-    if not isinstance(error, DatabaseError):
-        return True
+def _gave_way(error: DatabaseError) -> bool:
+    """Return whether the database wants it decided again, and it can be."""
     return bool(codes_of(error) & (GAVE_WAY | GOT_CODES)) and not is_in_transaction()
+
+
+def _pause(losses: int) -> None:
+    """Wait for a moment that is longer each time, so that rivals who have met part."""
+    time.sleep(random.uniform(0, min(0.001 * 2**losses, LONGEST_PAUSE)))  # noqa: S311 - no secret
 
 
 def _connection() -> Any:
