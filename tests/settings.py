@@ -1,9 +1,10 @@
-"""Settings of the test project. Four environment variables choose what it runs on:
+"""Settings of the test project. Five environment variables choose what it runs on:
 
 ``DATABASE``    ``sqlite`` (default), ``postgresql``, ``mariadb``
 ``USER_MODEL``  ``stock`` (default, ``auth.User``), ``email`` (``tests.users``)
 ``CACHE``       ``locmem`` (default), ``redis``
 ``TOKENS``      ``plain`` (default), ``blacklist`` (with simplejwt's blacklist app)
+``ISOLATION``   that of all transactions, as PostgreSQL names it; its default if it is not set
 """
 
 import base64

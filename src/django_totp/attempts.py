@@ -23,9 +23,7 @@ from typing import Any, Protocol
 
 from cryptography.fernet import InvalidToken
 from django.contrib.auth.base_user import AbstractBaseUser
-from django.db import (
-    transaction,
-)
+from django.db import transaction
 from django.utils import timezone
 
 from . import events
