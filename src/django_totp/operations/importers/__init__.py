@@ -1,7 +1,7 @@
 """Moving in: the authenticator apps that people have set up with another package.
 
 Devices are read in the order of their owners, a batch at a time and outside of any transaction.
-A batch is written by one INSERT, and each user is here wholly or not at all: with the row, the
+A batch is written in one transaction, and each user is here wholly or not at all: with the row, the
 memory of it and the event. If somebody has enrolled since the batch was read, its rows are
 inserted one by one, and the unique column of the user decides. Who is enrolled is left alone, so
 a run that was killed is resumed by another one. Who was taken over once and is not enrolled any
